@@ -1,0 +1,279 @@
+//! Where a service lives: this machine or one reached over SSH.
+//!
+//! [`Host`] is the only place of the crate that starts a program, touches a file or opens a socket. Its
+//! primitives are batched, because at a distance every one of them costs a round trip: one [`Query`] reads
+//! everything a plan needs, one [`Batch`] carries every file of a change. A host knows nothing of services.
+
+mod error;
+pub mod query;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use camino::Utf8PathBuf;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use self::error::{ConnectFault, HostError, printable};
+pub use self::query::{Answer, Ask, Base, Cgroup, Facts, FileFound, HostPath, Listener, Observation, Process, Query};
+
+/// A program and its arguments: never a shell line.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Path or bare name of the program.
+    pub program: String,
+    /// Its arguments, passed on byte for byte.
+    pub args: Vec<String>,
+    /// What is set in its environment beside what the host gives it.
+    pub env: Vec<(String, String)>,
+    /// What it reads from standard input.
+    pub stdin: Vec<u8>,
+    /// How long it may run; then it is killed, on the host.
+    pub deadline: Duration,
+    /// How many bytes of each of its two outputs are taken; one more is [`HostError::TooMuch`].
+    pub limit: usize,
+}
+
+impl Command {
+    /// Names a program with a deadline of 30 s and a limit of 4 MiB of output.
+    pub fn new(program: impl Into<String>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            stdin: Vec::new(),
+            deadline: Duration::from_secs(30),
+            limit: 4 << 20,
+        }
+    }
+
+    /// Appends one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Appends arguments.
+    #[must_use]
+    pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets one variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets what it reads from standard input.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// Sets how long it may run.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+}
+
+/// How a program ended and what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its end; any end is an [`Output`], the caller decides what it means.
+    pub end: End,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this code.
+    Exit(i32),
+    /// This signal killed it.
+    Signal(i32),
+    /// There is no such program on the host.
+    NotFound,
+}
+
+impl Output {
+    /// Tells whether the program exited with 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.end == End::Exit(0)
+    }
+}
+
+/// A socket on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// A TCP port as the host sees it.
+    Tcp {
+        /// Name or address, resolved on the host.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A unix socket.
+    Unix(Utf8PathBuf),
+}
+
+/// A way from here to an [`Endpoint`] of a host; dropping it closes the way.
+#[derive(Debug)]
+pub struct Forward {
+    /// What to connect to from this machine.
+    pub here: Endpoint,
+    guard: Option<Box<dyn Guard>>,
+}
+
+/// What a [`Forward`], a [`Pipe`] or a [`Lease`] keeps alive; its `Drop` ends the thing on the far side.
+pub trait Guard: Debug + Send + Sync {}
+
+impl Forward {
+    /// A way that needs no forwarding: the endpoint can be reached from here as it is.
+    #[must_use]
+    pub fn direct(to: Endpoint) -> Self {
+        Self { here: to, guard: None }
+    }
+
+    /// A way through `here` that lives as long as `guard`.
+    #[must_use]
+    pub fn through(here: Endpoint, guard: Box<dyn Guard>) -> Self {
+        Self { here, guard: Some(guard) }
+    }
+
+    /// Tells whether something had to be set up between here and the endpoint.
+    #[must_use]
+    pub fn is_forwarded(&self) -> bool {
+        self.guard.is_some()
+    }
+}
+
+/// A running program whose standard input and output are ours; dropping it ends the program on the host.
+pub struct Pipe {
+    /// Its standard input.
+    pub stdin: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+    /// Its standard output.
+    pub stdout: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    /// Keeps the program alive.
+    pub guard: Box<dyn Guard>,
+}
+
+/// The host-wide lock of one name; dropping it, or the death of this process, frees it on the host.
+#[derive(Debug)]
+pub struct Lease {
+    /// Keeps the lock.
+    pub guard: Box<dyn Guard>,
+}
+
+/// One file to be put in place.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// Where it goes; missing folders are made (0755, in a place of ours 0700).
+    pub path: HostPath,
+    /// Permission bits, set before the first byte of content is there.
+    pub mode: u32,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// Where the bytes of a [`Put`] come from.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// A file of this machine, streamed; the host checks that it arrived with this digest.
+    File {
+        /// Its path here.
+        path: Utf8PathBuf,
+        /// Its length in bytes.
+        len: u64,
+        /// SHA-256 in lower-case hexadecimal.
+        sha256: String,
+    },
+}
+
+/// Everything that one change writes and removes, in one exchange.
+///
+/// All content is on the host's disk and synced before the first rename; renames then happen in the order
+/// given, removals after them. A batch that fails before the first rename leaves nothing behind.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Files to put in place.
+    pub puts: Vec<Put>,
+    /// Files to remove, and folders with all they hold; what is not there is no error.
+    pub removes: Vec<HostPath>,
+    /// Folders to remove where they are empty, in this order.
+    pub prune: Vec<HostPath>,
+}
+
+/// A machine that services run on.
+#[async_trait]
+pub trait Host: Debug + Send + Sync {
+    /// The name that the user gave it.
+    fn name(&self) -> &str;
+
+    /// Tells whether this is the machine that we run on.
+    fn is_local(&self) -> bool;
+
+    /// How many exchanges were made so far (commands sent; not the streams inside a forward).
+    fn exchanges(&self) -> u32;
+
+    /// Answers every question of `query`, with the host's [`Facts`], in one exchange.
+    async fn query(&self, query: &Query) -> Result<Observation, HostError>;
+
+    /// Takes the lock `name`, waiting up to `wait` for another holder, and answers `query` under it, in one exchange.
+    ///
+    /// `owner` is told to whoever finds the lock taken. Fails with [`HostError::Busy`].
+    async fn lock(
+        &self,
+        name: &str,
+        owner: &str,
+        wait: Duration,
+        query: &Query,
+    ) -> Result<(Lease, Observation), HostError>;
+
+    /// Carries out `batch` in one exchange; `progress` is told the bytes sent so far.
+    async fn change(&self, batch: &Batch, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), HostError>;
+
+    /// Runs a program to its end.
+    async fn run(&self, command: &Command) -> Result<Output, HostError>;
+
+    /// Starts a program and gives its standard input and output; its deadline and limit do not apply.
+    async fn pipe(&self, command: &Command) -> Result<Pipe, HostError>;
+
+    /// Opens a way from here to a socket of the host.
+    async fn forward(&self, to: &Endpoint) -> Result<Forward, HostError>;
+}
+
+/// How hosts are reached.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `ssh -F`: another configuration than the user's own.
+    pub ssh_config: Option<Utf8PathBuf>,
+    /// How long a connection may take to come up.
+    pub connect_timeout: Duration,
+    /// How long an idle connection is kept for the next command.
+    pub keep: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { ssh_config: None, connect_timeout: Duration::from_secs(10), keep: Duration::from_secs(60) }
+    }
+}
+
+/// Tells whether `destination` means the machine that we run on, which is never reached through ssh.
+#[must_use]
+pub fn is_this_machine(destination: &str) -> bool {
+    matches!(destination, "localhost" | "127.0.0.1" | "::1" | "[::1]")
+}

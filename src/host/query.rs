@@ -1,0 +1,171 @@
+//! Questions to a host and their answers: many in one exchange.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use camino::Utf8PathBuf;
+
+/// Where a [`HostPath`] begins; the host itself resolves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Base {
+    /// `/`.
+    Root,
+    /// The user's home.
+    Home,
+    /// `$XDG_CONFIG_HOME` as the user's service manager has it, else `~/.config`.
+    Config,
+    /// Likewise `$XDG_DATA_HOME`, else `~/.local/share`.
+    Data,
+    /// Likewise `$XDG_STATE_HOME`, else `~/.local/state`.
+    State,
+    /// `/run/user/<uid>`.
+    Runtime,
+    /// The cgroup v2 folder of the user's service manager (`…/user@<uid>.service`).
+    Cgroup,
+}
+
+/// A path on a host, relative to a base that only the host knows. `rel` never holds `..` or a NUL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostPath {
+    /// Where it begins.
+    pub base: Base,
+    /// The rest, without a leading `/`.
+    pub rel: Utf8PathBuf,
+}
+
+impl HostPath {
+    /// Joins a base and the rest of a path.
+    pub fn new(base: Base, rel: impl Into<Utf8PathBuf>) -> Self {
+        Self { base, rel: rel.into() }
+    }
+}
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// What does this file hold? Answered by [`Answer::File`].
+    File(HostPath),
+    /// Is something there, and how large is it? [`Answer::Size`].
+    Size(HostPath),
+    /// Which files are under this folder, at most two levels down, and what are their digests? [`Answer::Tree`].
+    Tree(HostPath),
+    /// Where is the program of this bare name? [`Answer::Program`].
+    Program(String),
+    /// What do the control files of this cgroup and of its parents say, and which processes are in it? [`Answer::Cgroup`].
+    Cgroup(HostPath),
+    /// On which TCP ports do the processes of this cgroup listen? [`Answer::Listeners`].
+    Listeners(HostPath),
+}
+
+/// The answer to the [`Ask`] of the same place in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The file, or `None` where there is none.
+    File(Option<FileFound>),
+    /// Its size in bytes, or `None` where there is nothing.
+    Size(Option<u64>),
+    /// Paths relative to the folder, each with the SHA-256 of its content in hexadecimal; empty where there is no folder.
+    Tree(BTreeMap<Utf8PathBuf, String>),
+    /// Its absolute path.
+    Program(Option<Utf8PathBuf>),
+    /// The cgroup, or `None` where there is none.
+    Cgroup(Option<Cgroup>),
+    /// What its processes listen on.
+    Listeners(Vec<Listener>),
+}
+
+/// A file as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFound {
+    /// Its content; at most 1 MiB is taken, more is an error of the query.
+    pub content: Vec<u8>,
+    /// Permission bits.
+    pub mode: u32,
+    /// Where it points, for a symbolic link.
+    pub link: Option<Utf8PathBuf>,
+}
+
+/// A cgroup v2 folder.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cgroup {
+    /// Control files by name, as bytes: `cpu.max`, `memory.max`, `memory.swap.max`, `memory.current`,
+    /// `memory.peak`, `memory.events`, `pids.max`, `pids.current`, `cpu.stat`, `cgroup.events`, `cgroup.controllers`.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// The same for each parent, from the nearest up to the root of the tree.
+    pub parents: Vec<BTreeMap<String, Vec<u8>>>,
+    /// Its processes, those of cgroups below it too.
+    pub processes: Vec<Process>,
+}
+
+/// A process as `/proc` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Where `/proc/<pid>/exe` points; ends in ` (deleted)` when the file is gone.
+    pub exe: Option<String>,
+    /// Start time in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
+    pub start: Option<u64>,
+}
+
+/// A listening TCP socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Listener {
+    /// Address that it is bound to.
+    pub addr: IpAddr,
+    /// Port.
+    pub port: u16,
+}
+
+/// Questions for one exchange.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    /// The questions, answered in this order.
+    pub asks: Vec<Ask>,
+}
+
+/// What a host answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// What is true of the host itself.
+    pub facts: Facts,
+    /// One answer for each question, in the same order and of the matching kind.
+    pub answers: Vec<Answer>,
+}
+
+/// What is true of a host, whatever runs on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// `uname -s`: `Linux`, `Darwin`.
+    pub os: String,
+    /// `uname -m`: `x86_64`, `aarch64`, `arm64`.
+    pub arch: String,
+    /// Login name.
+    pub user: String,
+    /// User id.
+    pub uid: u32,
+    /// Home folder.
+    pub home: Utf8PathBuf,
+    /// [`Base::Config`] as an absolute path.
+    pub config: Utf8PathBuf,
+    /// [`Base::Data`] as an absolute path.
+    pub data: Utf8PathBuf,
+    /// [`Base::State`] as an absolute path.
+    pub state: Utf8PathBuf,
+    /// [`Base::Cgroup`] as an absolute path; `None` where the host has no cgroup v2 tree with this manager in it.
+    pub cgroup: Option<Utf8PathBuf>,
+    /// `/proc/sys/kernel/random/boot_id`; empty where there is none.
+    pub boot_id: String,
+    /// Unix time in seconds when the host answered.
+    pub now: i64,
+    /// Whole seconds since boot, for process start times.
+    pub uptime: u64,
+    /// Clock ticks a second (`getconf CLK_TCK`).
+    pub ticks: u64,
+    /// Whether `/run/user/<uid>/bus` is a socket.
+    pub bus: bool,
+    /// Whether systemd is the host's init (`/run/systemd/system` is there).
+    pub systemd: bool,
+    /// Whether logind keeps the user's manager without a session (`/var/lib/systemd/linger/<user>` is there).
+    pub linger: bool,
+}

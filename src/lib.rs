@@ -1,0 +1,10 @@
+//! unitbee: one manifest; each machine's own supervisor.
+//!
+//! ```text
+//! manifest ─► spec ─► render ─► plan ─► apply ─► supervisor ─► status
+//!  (TOML)    (valid)  (bytes)  (diff)  (host)    (D-Bus …)    (state + flags)
+//! ```
+
+pub mod host;
+pub mod service;
+pub mod supervisor;

@@ -1,0 +1,3 @@
+//! The `unitbee` command.
+
+fn main() {}

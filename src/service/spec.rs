@@ -1,0 +1,188 @@
+//! A service unit as it is wanted, valid by construction: what is here can be rendered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+/// Everything about one unit: one instance of one service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitSpec {
+    /// Name of the unit without suffix: `llm-8080`.
+    pub unit: UnitName,
+    /// Service that it is an instance of: `llm`.
+    pub service: String,
+    /// Instance: `8080`; `main` where the manifest names none.
+    pub instance: String,
+    /// Slice without suffix: `rbee`.
+    pub slice: SliceName,
+    /// One line for people.
+    pub description: String,
+    /// What runs.
+    pub program: Program,
+    /// Its arguments, without the program's name.
+    pub args: Vec<String>,
+    /// Shell command that builds the program here.
+    pub build: Option<String>,
+    /// Environment that anybody may see.
+    pub env: BTreeMap<EnvName, String>,
+    /// Names of variables whose values come from this shell's environment and are kept in a 0600 file.
+    pub secrets: BTreeSet<EnvName>,
+    /// Absolute path on the host; the manager's default (the home) where absent.
+    pub working_dir: Option<Utf8PathBuf>,
+    /// Caps.
+    pub limits: Limits,
+    /// What happens when it ends by itself.
+    pub restart: Restart,
+    /// When it counts as healthy.
+    pub health: Option<Health>,
+    /// How it is ended.
+    pub stop: Stop,
+    /// Size and number of log files, where the supervisor writes files.
+    pub logs: Logs,
+    /// Whose supervisor runs it.
+    pub scope: Scope,
+    /// `systemd.<Section>.<Key>`: taken over verbatim after a check against what unitbee itself decides.
+    pub systemd: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    /// Keys of the property list that are taken over.
+    pub launchd: BTreeMap<String, plist::Value>,
+}
+
+/// Name of a unit without suffix: letters, digits, `:`, `_`, `.`, `-`; at most 200 bytes, so that every file
+/// name made from it stays below 255.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnitName(pub(super) String);
+
+/// Name of a slice without suffix; a `-` in it would mean a parent slice, so there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SliceName(pub(super) String);
+
+/// Name of an environment variable: a letter or `_`, then letters, digits, `_`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EnvName(pub(super) String);
+
+/// Where the program comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Program {
+    /// A file of this machine (absolute path), shipped into the host's store.
+    Shipped(Utf8PathBuf),
+    /// An absolute path on the host.
+    Path(Utf8PathBuf),
+    /// A bare name, looked up on the host.
+    Name(String),
+}
+
+/// Caps; an absent one is no cap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Hundredths of a core: 200 is two cores.
+    pub cpu_percent: Option<u32>,
+    /// Memory of the whole unit in bytes, swap included.
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
+    /// Open files of each process.
+    pub nofile: Option<u64>,
+}
+
+/// When the supervisor starts it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartWhen {
+    /// After an end that is a failure.
+    OnFailure,
+    /// After every end that nobody asked for.
+    Always,
+    /// Never.
+    No,
+}
+
+/// What happens when it ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// After which ends.
+    pub when: RestartWhen,
+    /// Pause before the first restart.
+    pub delay: Duration,
+    /// Longest pause, reached by growing.
+    pub max_delay: Duration,
+    /// Restarts in a row after which it stays down; 0 means never give up.
+    pub give_up_after: u32,
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Self {
+            when: RestartWhen::OnFailure,
+            delay: Duration::from_secs(1),
+            max_delay: Duration::from_secs(60),
+            give_up_after: 10,
+        }
+    }
+}
+
+/// An `http` or `https` URL whose host part is as the *host* of the service sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HttpUrl(pub(super) String);
+
+/// When it counts as healthy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Answered with 2xx by a healthy service.
+    pub url: HttpUrl,
+    /// Text that the answer must hold.
+    pub expect: Option<String>,
+    /// How long it may take from the start until it is healthy.
+    pub within: Duration,
+    /// How long it must then stay so.
+    pub healthy_for: Duration,
+}
+
+/// How it is ended: the URL is asked, then TERM, then KILL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Gets a POST first.
+    pub url: Option<HttpUrl>,
+    /// How long it may take to end after the POST.
+    pub drain: Duration,
+    /// How long it may take to end after TERM.
+    pub term: Duration,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self { url: None, drain: Duration::from_secs(10), term: Duration::from_secs(10) }
+    }
+}
+
+/// Log files, where the supervisor keeps files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logs {
+    /// A file is rotated beyond this many bytes.
+    pub max_size: u64,
+    /// Rotated files that are kept.
+    pub keep: u32,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self { max_size: 10 << 20, keep: 3 }
+    }
+}
+
+/// Whose supervisor runs it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The user's own.
+    #[default]
+    User,
+    /// The machine's (macOS: a `LaunchDaemon` with `UserName`).
+    System,
+}

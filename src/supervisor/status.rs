@@ -1,0 +1,137 @@
+//! What a supervisor says of a unit: a state with its reason, and what is odd about it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What a unit is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum State {
+    /// Not installed, or installed and not running because nobody wants it to.
+    Stopped,
+    /// Started, and not yet up.
+    Starting,
+    /// Up.
+    Running {
+        /// Main process.
+        pid: u32,
+        /// Unix time in seconds since when it is up.
+        since: i64,
+    },
+    /// On its way down.
+    Stopping,
+    /// Ended by itself, and stays down.
+    Failed {
+        /// Why, in words: `exit code 3`, `killed by SIGSEGV`, `out of memory`.
+        reason: String,
+    },
+    /// Ended by itself, and is started again after a pause.
+    Backoff {
+        /// Why it ended.
+        reason: String,
+        /// Restarts so far.
+        restarts: u32,
+    },
+}
+
+impl State {
+    /// The one word that tables and JSON show.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Running { .. } => "running",
+            Self::Stopping => "stopping",
+            Self::Failed { .. } => "failed",
+            Self::Backoff { .. } => "backoff",
+        }
+    }
+}
+
+/// Something odd about a unit, with what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Flag {
+    /// Which oddity.
+    pub kind: FlagKind,
+    /// What was seen, in a sentence.
+    pub reason: String,
+    /// The command that mends it.
+    pub mend: Option<String>,
+}
+
+/// The oddities that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlagKind {
+    /// It restarts again and again, or gave up doing so.
+    CrashLooping,
+    /// The process runs another file than the unit names.
+    OldBinary,
+    /// The unit was changed after the process was started.
+    UnitChanged,
+    /// The manager has not read the unit file as it is on disk.
+    NeedsReload,
+    /// A cap of the manifest does not hold.
+    LimitNotEffective,
+    /// It ends at logout or does not come back after a reboot.
+    NotPersistent,
+    /// The unit file was edited by hand.
+    Drift,
+    /// It runs and does not answer its health URL.
+    Unhealthy,
+    /// Another supervisor or domain runs it too.
+    Duplicate,
+}
+
+impl fmt::Display for FlagKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CrashLooping => "crash-looping",
+            Self::OldBinary => "old-binary",
+            Self::UnitChanged => "unit-changed",
+            Self::NeedsReload => "needs-reload",
+            Self::LimitNotEffective => "limit-not-effective",
+            Self::NotPersistent => "not-persistent",
+            Self::Drift => "drift",
+            Self::Unhealthy => "unhealthy",
+            Self::Duplicate => "duplicate",
+        })
+    }
+}
+
+/// What a supervisor knows of one unit, without what only the host's files tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitStatus {
+    /// Unit name without suffix.
+    pub unit: String,
+    /// Whether the supervisor has a definition of it.
+    pub installed: bool,
+    /// Whether it is started at boot.
+    pub enabled: bool,
+    /// What it is doing.
+    pub state: State,
+    /// Main process, also while it is starting or stopping.
+    pub pid: Option<u32>,
+    /// Unix time in microseconds when the main process was started.
+    pub started_usec: Option<u64>,
+    /// Restarts by the supervisor since the last start by hand.
+    pub restarts: u32,
+    /// Bytes of memory; `None` where the supervisor cannot tell.
+    pub memory: Option<u64>,
+    /// CPU time used so far in nanoseconds.
+    pub cpu_nsec: Option<u64>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
+    /// cgroup of the unit, relative to the mount (`/user.slice/…`); `None` where there is none.
+    pub cgroup: Option<String>,
+    /// Whether the manager says that the file on disk differs from what it has read.
+    pub needs_reload: bool,
+    /// File that the definition was read from.
+    pub fragment: Option<String>,
+    /// Drop-ins in effect.
+    pub drop_ins: Vec<String>,
+    /// Identifies this run of the unit: changes with every start.
+    pub invocation: Option<String>,
+}
