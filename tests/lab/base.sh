@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# Base images: made once, shared by all labs of this machine, never written to again.
+
+recipe_files() {
+  case $1 in
+    vm) printf '%s\n' "$LAB_HOME"/recipe/{debian,vm}.sh ;;
+    busybox) printf '%s\n' "$LAB_HOME/recipe/busybox.sh" ;;
+    *) printf '%s\n' "$LAB_HOME/recipe/debian.sh" ;;
+  esac
+}
+
+base_path() {
+  local digest
+  digest=$(recipe_files "$1" | xargs cat | digest 12)
+  printf '%s/%s-%s\n' "$CACHE" "$1" "$digest"
+}
+
+is_base() { [[ " ${SUITES[*]} " == *" $1 "* ]]; }
+
+require_base() {
+  [[ -d $(base_path "$1") ]] || die "no base for $1 yet; run 'lab build $1'"
+}
+
+make_base() {
+  case $1 in
+    vm) make_vm_base "$2" ;;
+    busybox) make_busybox_base "$2" ;;
+    *) make_debian_base "$1" "$2" ;;
+  esac
+}
+
+# The lock makes the name of the partial base safe to reuse; the rename makes a base appear whole or not at all.
+build_base() {
+  local name=$1 base partial=$CACHE/$1.partial log=$CACHE/log/$1.log lock started=$SECONDS
+  base=$(base_path "$name")
+  mkdir -p "$CACHE/log"
+  exec {lock}>"$CACHE/$name.lock"
+  flock "$lock"
+  if [[ ! -d $base ]]; then
+    say "building $name, log in $log"
+    rm -rf --one-file-system "$partial"
+    # A subshell of its own keeps 'set -e' in force, which a condition would switch off inside.
+    (make_base "$name" "$partial") >"$log" 2>&1 &
+    wait $! || die "building $name failed, see $log"
+    mv "$partial" "$base"
+    say "built $name in $((SECONDS - started)) s"
+  fi
+  exec {lock}>&-
+}

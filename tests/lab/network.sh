@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# One bridge and one /24 per lab; host N has address .N and hangs on the bridge by a link that can be cut.
+
+lab_hash() { printf '%s' "$LAB_ID" | digest 8; }
+bridge() { printf 'ub-%s\n' "$(lab_hash)"; }
+subnet() { cat "$LAB_DIR/lab_subnet"; }
+link_of() { printf 'ub%sn%s\n' "$(lab_hash)" "$(host_get "$1" number)"; }
+address_of() { printf '%s.%s\n' "$(subnet)" "$(host_get "$1" number)"; }
+
+# The id's hash picks the subnet, so a lab keeps its addresses; the next one is taken where that one is in use.
+pick_subnet() {
+  local seed candidate
+  seed=$((16#$(lab_hash)))
+  for ((i = seed; i < seed + 16384; i++)); do
+    candidate=10.$((64 + i % 64)).$((i / 64 % 256))
+    subnet_is_free "$candidate" && break
+  done
+  printf '%s\n' "$candidate"
+}
+
+subnet_is_free() {
+  ! grep -qsxF "$1" "$RUN"/*/lab_subnet && ! ip -4 route show to match "$1.1" | grep -qv '^default'
+}
+
+bridge_up() {
+  local bridge
+  bridge=$(bridge)
+  [[ -e /sys/class/net/$bridge ]] && return
+  pick_subnet >"$LAB_DIR/lab_subnet"
+  ip link add "$bridge" type bridge
+  ip address add "$(subnet).1/24" dev "$bridge"
+  ip link set "$bridge" up
+}
+
+link_up() { ip link set "$(link_of "$1")" up; }
+link_down() { ip link set "$(link_of "$1")" down; }
+
+link_is_cut() { ! ip -brief link show "$(link_of "$1")" up 2>/dev/null | grep -q .; }
+
+delete_link() {
+  [[ ! -e /sys/class/net/$1 ]] || ip link delete "$1"
+}
