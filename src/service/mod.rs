@@ -1,1 +1,7 @@
+//! What is wanted: the manifest as written, and the units that it asks for.
+//!
+//! Nothing here knows of hosts or supervisors: text and specs go in, specs and bytes come out.
 
+pub mod name;
+pub mod spec;
+pub mod url;

@@ -6,6 +6,9 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
+pub use super::name::{EnvName, SliceName, UnitName};
+pub use super::url::HttpUrl;
+
 /// Everything about one unit: one instance of one service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UnitSpec {
@@ -48,22 +51,6 @@ pub struct UnitSpec {
     /// Keys of the property list that are taken over.
     pub launchd: BTreeMap<String, plist::Value>,
 }
-
-/// Name of a unit without suffix: letters, digits, `:`, `_`, `.`, `-`; at most 200 bytes, so that every file
-/// name made from it stays below 255.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct UnitName(pub(super) String);
-
-/// Name of a slice without suffix; a `-` in it would mean a parent slice, so there is none.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SliceName(pub(super) String);
-
-/// Name of an environment variable: a letter or `_`, then letters, digits, `_`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EnvName(pub(super) String);
 
 /// Where the program comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -120,16 +107,11 @@ impl Default for Restart {
         Self {
             when: RestartWhen::OnFailure,
             delay: Duration::from_secs(1),
-            max_delay: Duration::from_secs(60),
+            max_delay: Duration::from_mins(1),
             give_up_after: 10,
         }
     }
 }
-
-/// An `http` or `https` URL whose host part is as the *host* of the service sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct HttpUrl(pub(super) String);
 
 /// When it counts as healthy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
