@@ -5,6 +5,7 @@
 //! everything a plan needs, one [`Batch`] carries every file of a change. A host knows nothing of services.
 
 mod error;
+pub mod process;
 pub mod query;
 
 use std::fmt::Debug;
