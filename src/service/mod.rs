@@ -3,5 +3,6 @@
 //! Nothing here knows of hosts or supervisors: text and specs go in, specs and bytes come out.
 
 pub mod name;
+pub mod secret;
 pub mod spec;
 pub mod url;
