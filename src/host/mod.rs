@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 pub use self::error::{ConnectFault, HostError, printable};
 pub use self::query::{Answer, Ask, Base, Cgroup, Facts, FileFound, HostPath, Listener, Observation, Process, Query};
@@ -157,15 +158,37 @@ impl Forward {
     pub fn is_forwarded(&self) -> bool {
         self.guard.is_some()
     }
+
+    /// Connects to the endpoint; the way lives as long as what comes back.
+    #[expect(clippy::disallowed_methods, reason = "this is where the sockets of a host are opened")]
+    pub async fn connect(self) -> std::io::Result<Pipe> {
+        let guard = self.guard.unwrap_or_else(|| Box::new(Unguarded));
+        Ok(match self.here {
+            Endpoint::Unix(path) => {
+                let (read, write) = UnixStream::connect(path).await?.into_split();
+                Pipe { stdin: Box::new(write), stdout: Box::new(read), guard }
+            }
+            Endpoint::Tcp { host, port } => {
+                let (read, write) = TcpStream::connect((host.as_str(), port)).await?.into_split();
+                Pipe { stdin: Box::new(write), stdout: Box::new(read), guard }
+            }
+        })
+    }
 }
 
-/// A running program whose standard input and output are ours; dropping it ends the program on the host.
+/// Nothing to keep alive.
+#[derive(Debug)]
+struct Unguarded;
+
+impl Guard for Unguarded {}
+
+/// A stream of bytes both ways: a running program, ended on the host by dropping this, or a connected socket.
 pub struct Pipe {
-    /// Its standard input.
+    /// What goes to it: its standard input.
     pub stdin: Box<dyn AsyncWrite + Send + Sync + Unpin>,
-    /// Its standard output.
+    /// What comes from it: its standard output.
     pub stdout: Box<dyn AsyncRead + Send + Sync + Unpin>,
-    /// Keeps the program alive.
+    /// Keeps it alive.
     pub guard: Box<dyn Guard>,
 }
 
