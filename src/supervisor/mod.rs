@@ -1,5 +1,261 @@
 //! Who runs a service: the only place that knows systemd, launchd and the runner.
+//!
+//! [`Supervisor`] is one manager on one host. Its verbs are systemd's, a unit is named without suffix, and a verb
+//! that starts or stops something comes back when the manager says that it is done.
 
+mod error;
 pub mod status;
+pub mod systemd;
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use self::error::{Missing, Refusal, SupervisorError};
 pub use self::status::{Flag, FlagKind, State, UnitStatus};
+use self::systemd::Systemd;
+use crate::host::process::Signal;
+use crate::host::{Facts, Host};
+
+/// The manager of one user on one host.
+#[derive(Debug)]
+pub enum Supervisor {
+    /// systemd's user manager.
+    Systemd(Systemd),
+}
+
+/// How a supervisor is talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// The user's bus on this machine.
+    Bus,
+    /// The user's bus of the host, its socket forwarded to this machine.
+    ForwardedBus,
+    /// The user's bus through `systemd-stdio-bridge`, run on the host.
+    StdioBridge,
+    /// `systemctl --user`, run on the host.
+    Systemctl,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bus => "bus",
+            Self::ForwardedBus => "forwarded-bus",
+            Self::StdioBridge => "stdio-bridge",
+            Self::Systemctl => "systemctl",
+        })
+    }
+}
+
+/// How a job of the supervisor ended.
+///
+/// [`JobEnd::Done`] is no health: the program was started, or all that is to be said of its end was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobEnd {
+    /// It was done.
+    Done,
+    /// It was not done.
+    Failed {
+        /// The supervisor's word for it: `failed`, `dependency`, `timeout`, `canceled`, …
+        result: String,
+    },
+    /// The supervisor did not say how it ended; this is what the unit is doing now.
+    Unseen {
+        /// Why the end was not seen.
+        cause: Unseen,
+        /// The unit, looked at afterwards.
+        status: Box<UnitStatus>,
+    },
+}
+
+/// Why the end of a job was not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unseen {
+    /// It goes on beyond the deadline.
+    Deadline,
+    /// The connection to the supervisor was lost meanwhile.
+    ConnectionLost,
+}
+
+/// Which processes of a unit a signal is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Whom {
+    /// The main process.
+    Main,
+    /// Every process.
+    All,
+}
+
+/// Whether the user's services outlive the session and come back after a reboot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Persistence {
+    /// They did already.
+    Already,
+    /// They do now.
+    Enabled,
+    /// They do not, and the host does not let this user change it.
+    Refused {
+        /// The command that an administrator can run on the host.
+        command: String,
+        /// What the host said.
+        detail: String,
+    },
+}
+
+/// Makes the user's services outlive the session and come back after a reboot, as far as the host lets this user.
+///
+/// `facts` are from before: after [`Persistence::Enabled`] on a host that had no manager for this user, query it
+/// again before [`Supervisor::connect`].
+pub async fn ensure_persistent(host: &dyn Host, facts: &Facts) -> Result<Persistence, SupervisorError> {
+    systemd::ensure_persistent(host, facts).await
+}
+
+impl Supervisor {
+    /// Finds the user's manager on `host` and the best way to talk to it.
+    pub async fn connect(host: Arc<dyn Host>, facts: &Facts) -> Result<Self, SupervisorError> {
+        Systemd::connect(host, facts).await.map(Self::Systemd)
+    }
+
+    /// The name that tables and JSON show.
+    #[must_use]
+    pub fn manager(&self) -> &'static str {
+        match self {
+            Self::Systemd(_) => "systemd",
+        }
+    }
+
+    /// How it is talked to.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        match self {
+            Self::Systemd(systemd) => systemd.transport(),
+        }
+    }
+
+    /// Its version; `None` where it tells none that can be read.
+    pub async fn version(&self) -> Result<Option<u32>, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.version().await,
+        }
+    }
+
+    /// What it knows of each unit, in the same order. A unit that it does not know is not installed and stopped.
+    pub async fn status(&self, units: &[String]) -> Result<Vec<UnitStatus>, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.status(units).await,
+        }
+    }
+
+    /// What it knows of one unit.
+    pub async fn status_of(&self, unit: &str) -> Result<UnitStatus, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.status_of(unit).await,
+        }
+    }
+
+    /// Has it read all unit files again.
+    pub async fn daemon_reload(&self) -> Result<(), SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.daemon_reload().await,
+        }
+    }
+
+    /// Starts a unit and waits until that is done, at most `deadline`.
+    pub async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.start(unit, deadline).await,
+        }
+    }
+
+    /// Stops a unit, also one that waits for its next restart, and waits until that is done, at most `deadline`.
+    pub async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.stop(unit, deadline).await,
+        }
+    }
+
+    /// Stops a unit and starts it again, or just starts it; waits at most `deadline`.
+    pub async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.restart(unit, deadline).await,
+        }
+    }
+
+    /// Has a unit read its configuration again, without a new process; waits at most `deadline`.
+    pub async fn reload(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.reload(unit, deadline).await,
+        }
+    }
+
+    /// Has units started at boot; tells whether that is new. Seen by [`status`](Self::status) after
+    /// [`daemon_reload`](Self::daemon_reload).
+    pub async fn enable(&self, units: &[String]) -> Result<bool, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.enable(units).await,
+        }
+    }
+
+    /// Has units no longer started at boot; tells whether that is new. Seen by [`status`](Self::status) after
+    /// [`daemon_reload`](Self::daemon_reload).
+    pub async fn disable(&self, units: &[String]) -> Result<bool, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.disable(units).await,
+        }
+    }
+
+    /// Sends a signal to processes of a unit. To none is no error: they may have ended just now.
+    pub async fn kill(&self, unit: &str, whom: Whom, signal: Signal) -> Result<(), SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.kill(unit, whom, signal).await,
+        }
+    }
+
+    /// Forgets that a unit failed, and how often it was restarted.
+    pub async fn reset_failed(&self, unit: &str) -> Result<(), SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.reset_failed(unit).await,
+        }
+    }
+
+    /// The processes of a unit, those below it too; empty where the unit is not known.
+    pub async fn processes(&self, unit: &str) -> Result<Vec<u32>, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.processes(unit).await,
+        }
+    }
+
+    /// Tells whether nothing is left of a unit: no process, no file that defines it, no trace in the manager.
+    pub async fn is_gone(&self, unit: &str) -> Result<bool, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.is_gone(unit).await,
+        }
+    }
+
+    /// Begins to look out for changes of a unit: those after this call end the next [`Watch::changed`].
+    pub async fn watch(&self, unit: &str) -> Result<Watch, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.watch(unit).await.map(Watch::Systemd),
+        }
+    }
+}
+
+/// Looks out for changes of one unit. What has changed is for [`Supervisor::status_of`] to say.
+#[derive(Debug)]
+pub enum Watch {
+    /// Told by systemd.
+    Systemd(systemd::Watch),
+}
+
+impl Watch {
+    /// Waits until the unit may have changed since the last call, at most `deadline`; `false` once that is over.
+    pub async fn changed(&mut self, deadline: Duration) -> bool {
+        match self {
+            Self::Systemd(watch) => watch.changed(deadline).await,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What can go wrong between unitbee and a host's supervisor.
+
+use thiserror::Error;
+
+use crate::host::HostError;
+
+/// A verb that a supervisor did not carry out. What the supervisor said of it is in the fields, already
+/// [`printable`](crate::host::printable).
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SupervisorError {
+    /// The supervisor heard the request and refuses it.
+    #[error("{operation} {unit} on {host}: {detail}")]
+    Refused {
+        /// Host.
+        host: String,
+        /// `start`, `enable`, …
+        operation: &'static str,
+        /// Unit without suffix.
+        unit: String,
+        /// Why, as far as the supervisor has a name for it.
+        refusal: Refusal,
+        /// The supervisor's own name of the error: `org.freedesktop.systemd1.NoSuchUnit`.
+        name: String,
+        /// The supervisor's own words.
+        detail: String,
+    },
+    /// The connection to the supervisor did not come up or broke, or an answer is missing or cannot be read.
+    #[error("{operation} on {host}: the service manager does not answer: {detail}")]
+    Unanswered {
+        /// Host.
+        host: String,
+        /// What was being done.
+        operation: &'static str,
+        /// What was seen.
+        detail: String,
+    },
+    /// The host has no supervisor that could be asked.
+    #[error("{host} has no service manager for {user}: {missing}")]
+    Missing {
+        /// Host.
+        host: String,
+        /// Login name there.
+        user: String,
+        /// What is missing.
+        missing: Missing,
+    },
+    /// What answers is not the service manager of this user.
+    #[error("{host} answers for {user} with another service manager, of cgroup {cgroup:?}")]
+    WrongManager {
+        /// Host.
+        host: String,
+        /// Login name there.
+        user: String,
+        /// Where the manager that answers lives.
+        cgroup: String,
+    },
+    /// The host did not do its part.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+/// Why a supervisor refuses a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// There is no such unit.
+    NoSuchUnit,
+    /// The unit is masked: somebody made sure that it cannot be started.
+    Masked,
+    /// The unit file cannot be used as it is.
+    BadUnitFile,
+    /// The unit cannot do this: it has no way to reload, say.
+    NotApplicable,
+    /// Anything else; the name tells.
+    Other,
+}
+
+/// What a host lacks for a service manager of this user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Missing {
+    /// systemd does not run there.
+    Systemd,
+    /// The user's own manager does not run: nobody is logged in, and nothing keeps it.
+    UserManager,
+    /// The manager runs, and this systemd can only be asked over a session bus, which is not there.
+    SessionBus,
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Systemd => "systemd is not its init",
+            Self::UserManager => "systemd keeps none for a user who is not logged in",
+            Self::SessionBus => "it has no session bus (package dbus-user-session)",
+        })
+    }
+}
+
+impl SupervisorError {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Refused { refusal, unit, .. } => match refusal {
+                Refusal::NoSuchUnit => Some(format!("`unitbee install {unit}` puts it there")),
+                Refusal::Masked => {
+                    Some(format!("`systemctl --user unmask {unit}.service` on the host, if it is to run"))
+                }
+                Refusal::BadUnitFile => Some(format!(
+                    "`systemd-analyze --user verify {unit}.service` on the host names the line that it does not accept"
+                )),
+                Refusal::NotApplicable => Some(format!("`unitbee restart {unit}` does it with a new process")),
+                Refusal::Other => None,
+            },
+            Self::Missing { missing, user, .. } => match missing {
+                Missing::Systemd => None,
+                Missing::UserManager => Some(linger_command(user)),
+                Missing::SessionBus => {
+                    Some("install dbus-user-session on the host (or dbus-broker) and log in again".to_owned())
+                }
+            },
+            Self::Host(error) => error.hint(),
+            Self::Unanswered { .. } | Self::WrongManager { .. } => None,
+        }
+    }
+
+    /// Tells whether the supervisor knows no such unit.
+    #[must_use]
+    pub fn is_no_such_unit(&self) -> bool {
+        matches!(self, Self::Refused { refusal: Refusal::NoSuchUnit, .. })
+    }
+}
+
+/// The command, to be run on the host, that keeps the manager of `user` from boot to shutdown.
+pub(super) fn linger_command(user: &str) -> String {
+    let quoted = shlex::try_quote(user).unwrap_or_default();
+    format!("sudo loginctl enable-linger {quoted}")
+}
