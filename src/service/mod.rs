@@ -2,7 +2,10 @@
 //!
 //! Nothing here knows of hosts or supervisors: text and specs go in, specs and bytes come out.
 
+pub mod escape;
 pub mod name;
+pub mod render;
 pub mod secret;
 pub mod spec;
+pub mod target;
 pub mod url;

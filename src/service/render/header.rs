@@ -1,0 +1,83 @@
+//! The mark on every file that unitbee writes: whose it is, and whether somebody has changed it since.
+//!
+//! Two comment lines stand at the very top; everything behind them is the body, and the digest is the body's:
+//!
+//! ```text
+//! # Written by unitbee 0.1.0; changes by hand are shown as drift.
+//! # unitbee: unit=llm-8080 release=3 sha256=…
+//! ```
+//!
+//! A file without the mark belongs to somebody else and is never overwritten. Two files ask for the same if their
+//! [`body`] is the same, whichever release and version wrote them.
+
+use sha2::{Digest, Sha256};
+
+use crate::service::escape::push_hex;
+
+const WRITTEN: &str = "# Written by unitbee ";
+const WARNING: &str = "; changes by hand are shown as drift.";
+const MARK: &str = "# unitbee: ";
+
+/// What the mark on a file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Version of the unitbee that wrote it.
+    pub version: String,
+    /// Unit that it belongs to; for a slice, which no unit owns, its name with suffix.
+    pub unit: String,
+    /// Release of that unit; 0 for a slice.
+    pub release: u32,
+    /// Whether the body is still what was written.
+    pub intact: bool,
+}
+
+/// Puts the mark in front of a body.
+#[must_use]
+pub fn stamp(unit: &str, release: u32, body: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let digest = digest(body.as_bytes());
+    format!("{WRITTEN}{version}{WARNING}\n{MARK}unit={unit} release={release} sha256={digest}\n{body}")
+}
+
+/// Reads the mark of a file; `None` means that the file is not ours.
+#[must_use]
+pub fn parse(file: &[u8]) -> Option<Header> {
+    let (header, digest, body) = split(file)?;
+    Some(Header { intact: digest == self::digest(body), ..header })
+}
+
+/// Returns what stands behind the mark; the whole file where there is none.
+#[must_use]
+pub fn body(file: &[u8]) -> &[u8] {
+    split(file).map_or(file, |(_, _, body)| body)
+}
+
+fn split(file: &[u8]) -> Option<(Header, &str, &[u8])> {
+    let (written, rest) = line(file)?;
+    let (mark, body) = line(rest)?;
+    let version = written.strip_prefix(WRITTEN)?.strip_suffix(WARNING)?;
+    let mark = mark.strip_prefix(MARK)?;
+    let field = |name: &str| mark.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+    let header = Header {
+        version: version.to_owned(),
+        unit: field("unit")?.to_owned(),
+        release: field("release")?.parse().ok()?,
+        intact: false,
+    };
+    Some((header, field("sha256")?, body))
+}
+
+/// Takes the first line off; an editor may have left a carriage return at its end, and then the file is still ours.
+fn line(text: &[u8]) -> Option<(&str, &[u8])> {
+    let end = text.iter().position(|byte| *byte == b'\n')?;
+    let line = std::str::from_utf8(&text[..end]).ok()?;
+    Some((line.strip_suffix('\r').unwrap_or(line), &text[end + 1..]))
+}
+
+fn digest(body: &[u8]) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(body) {
+        push_hex(&mut hex, "", byte);
+    }
+    hex
+}
