@@ -5,6 +5,9 @@
 //!  (TOML)    (valid)  (bytes)  (diff)  (host)    (D-Bus …)    (state + flags)
 //! ```
 
+pub mod deploy;
 pub mod host;
+pub mod lifecycle;
+pub mod observe;
 pub mod service;
 pub mod supervisor;

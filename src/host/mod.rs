@@ -5,6 +5,7 @@
 //! everything a plan needs, one [`Batch`] carries every file of a change. A host knows nothing of services.
 
 mod error;
+mod local_file;
 pub mod process;
 pub mod query;
 
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 pub use self::error::{ConnectFault, HostError, printable};
+pub use self::local_file::{LocalFile, local_file};
 pub use self::query::{Answer, Ask, Base, Cgroup, Facts, FileFound, HostPath, Listener, Observation, Process, Query};
 
 /// A program and its arguments: never a shell line.
@@ -292,7 +294,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ssh_config: None, connect_timeout: Duration::from_secs(10), keep: Duration::from_secs(60) }
+        Self { ssh_config: None, connect_timeout: Duration::from_secs(10), keep: Duration::from_mins(1) }
     }
 }
 

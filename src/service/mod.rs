@@ -4,6 +4,7 @@
 
 pub mod escape;
 pub mod name;
+pub mod record;
 pub mod render;
 pub mod secret;
 pub mod spec;

@@ -1,6 +1,7 @@
 //! A service unit as it is wanted, valid by construction: what is here can be rendered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -62,6 +63,15 @@ pub enum Program {
     Path(Utf8PathBuf),
     /// A bare name, looked up on the host.
     Name(String),
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shipped(path) | Self::Path(path) => f.write_str(path.as_str()),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
 }
 
 /// Caps; an absent one is no cap.

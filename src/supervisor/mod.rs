@@ -4,6 +4,7 @@
 //! that starts or stops something comes back when the manager says that it is done.
 
 mod error;
+pub mod layout;
 pub mod status;
 pub mod systemd;
 
@@ -175,6 +176,13 @@ impl Supervisor {
     pub async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.stop(unit, deadline).await,
+        }
+    }
+
+    /// Stops a slice that is empty, so that nothing of it stays.
+    pub async fn stop_slice(&self, slice: &str) -> Result<(), SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.stop_slice(slice).await,
         }
     }
 

@@ -50,6 +50,15 @@ impl State {
     }
 }
 
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { reason } | Self::Backoff { reason, .. } => write!(f, "{} ({reason})", self.word()),
+            _ => f.write_str(self.word()),
+        }
+    }
+}
+
 /// Something odd about a unit, with what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Flag {

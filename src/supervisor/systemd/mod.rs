@@ -34,6 +34,7 @@ later! {
     processes(unit: &str) -> Vec<u32>;
     is_gone(unit: &str) -> bool;
     watch(unit: &str) -> Watch;
+    stop_slice(slice: &str) -> ();
 }
 
 impl Systemd {

@@ -1,0 +1,302 @@
+//! Carries a plan out on one host.
+//!
+//! First look without a lock: on a host where nothing is to be done, that one exchange is all. Else the host's lock is
+//! taken and the look repeated under it, so that of many who apply at once each works on what the one before left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::event::{Event, Sink};
+use super::plan::{Choices, Obstacle, Plan, Start, plan};
+use super::release::Wanted;
+use super::survey::{self, Observed};
+use crate::host::{Facts, Host, HostError, Lease, Observation, Query};
+use crate::lifecycle::stop::StopError;
+use crate::lifecycle::{LifecycleError, Service, graceful_shutdown};
+use crate::supervisor::{self, Persistence, Supervisor, SupervisorError};
+
+/// The host-wide lock that everything which changes units takes.
+pub(super) const LOCK: &str = "apply";
+
+/// What is to be done on one host, and how.
+#[derive(Debug, Clone)]
+pub struct Order<'a> {
+    /// What is to be there.
+    pub wanted: &'a [Wanted],
+    /// What may be done without asking.
+    pub choices: Choices,
+    /// Who is at work, for others who find the host locked.
+    pub owner: &'a str,
+    /// How long to wait for others at work.
+    pub patience: Duration,
+}
+
+/// What an apply came to on one host.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// What was done.
+    pub outcome: Outcome,
+    /// How the host's service manager was talked to.
+    pub transport: Option<supervisor::Transport>,
+    /// What is not quite as wished, and cannot be.
+    pub notes: Vec<String>,
+    /// Set where the services end with the session: the command that mends it, and what the host said.
+    pub not_persistent: Option<(String, String)>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing had to be done.
+    Unchanged,
+    /// The plan was carried out.
+    Changed,
+}
+
+/// Why an apply failed on one host.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// The host did not do its part.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The host's supervisor did not do its part.
+    #[error(transparent)]
+    Supervisor(#[from] SupervisorError),
+    /// The host's answers are not those to our questions.
+    #[error("{host} answered other questions than were asked")]
+    Garbled {
+        /// Host.
+        host: String,
+    },
+    /// Somebody has to decide or to mend something first.
+    #[error("nothing was done on {host}")]
+    Obstacles {
+        /// Host.
+        host: String,
+        /// What stands in the way.
+        obstacles: Vec<Obstacle>,
+    },
+    /// A service did not start, or did not get healthy. Its files are in place.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+    /// A service did not end.
+    #[error(transparent)]
+    Stop(#[from] StopError),
+    /// Something is left where nothing should be.
+    #[error("{unit} is not gone from {host}: {what}")]
+    NotGone {
+        /// Unit.
+        unit: String,
+        /// Host.
+        host: String,
+        /// What is left.
+        what: String,
+    },
+}
+
+impl ApplyError {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Host(error) => error.hint(),
+            Self::Supervisor(error) => error.hint(),
+            Self::Lifecycle(error) => error.hint(),
+            Self::Obstacles { obstacles, .. } => obstacles.iter().find_map(Obstacle::hint),
+            Self::Garbled { .. } | Self::Stop(_) | Self::NotGone { .. } => None,
+        }
+    }
+}
+
+/// A host with its manager, where it has one already.
+pub(super) struct Site {
+    pub(super) facts: Facts,
+    pub(super) supervisor: Option<Supervisor>,
+}
+
+/// What would be done on `host`; nothing is.
+pub async fn preview(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) -> Result<Plan, ApplyError> {
+    let observation = host.query(&survey::query(order.wanted)).await?;
+    let (plan, _) = look(host, order, observation, None, events).await?;
+    Ok(plan)
+}
+
+/// Makes `host` what is wanted, and waits until everything that was started is healthy.
+pub async fn apply(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) -> Result<Applied, ApplyError> {
+    let query = survey::query(order.wanted);
+    let observation = host.query(&query).await?;
+    let (plan, site) = look(host, order, observation, None, events).await?;
+    if plan.is_empty() {
+        return Ok(Applied {
+            outcome: Outcome::Unchanged,
+            transport: site.supervisor.as_ref().map(Supervisor::transport),
+            notes: plan.notes,
+            not_persistent: None,
+        });
+    }
+    let (lease, observation) = lock(host, order, &query, events).await?;
+    let (plan, site) = look(host, order, observation, site.supervisor, events).await?;
+    let outcome = if plan.is_empty() { Outcome::Unchanged } else { Outcome::Changed };
+    let applied = carry_out(host, order, plan, site, events).await?;
+    drop(lease);
+    Ok(Applied { outcome, ..applied })
+}
+
+/// Takes the host's lock and asks under it.
+pub(super) async fn lock(
+    host: &Arc<dyn Host>,
+    order: &Order<'_>,
+    query: &Query,
+    events: Sink<'_>,
+) -> Result<(Lease, Observation), HostError> {
+    match host.lock(LOCK, order.owner, Duration::ZERO, query).await {
+        Err(HostError::Busy { .. }) if !order.patience.is_zero() => {
+            events(Event::Waiting);
+            host.lock(LOCK, order.owner, order.patience, query).await
+        }
+        done => done,
+    }
+}
+
+/// Asks the manager for what the files do not tell, and plans.
+async fn look(
+    host: &Arc<dyn Host>,
+    order: &Order<'_>,
+    observation: Observation,
+    supervisor: Option<Supervisor>,
+    events: Sink<'_>,
+) -> Result<(Plan, Site), ApplyError> {
+    let mut observed =
+        survey::read(order.wanted, observation).ok_or_else(|| ApplyError::Garbled { host: host.name().to_owned() })?;
+    let supervisor = match supervisor {
+        Some(supervisor) => Some(supervisor),
+        None => connect_if_any(host, &observed.facts, events).await?,
+    };
+    if let Some(supervisor) = &supervisor {
+        ask(supervisor, order.wanted, &mut observed).await?;
+    }
+    let plan = plan(host.name(), order.wanted, &observed, order.choices)
+        .map_err(|obstacles| ApplyError::Obstacles { host: host.name().to_owned(), obstacles })?;
+    Ok((plan, Site { facts: observed.facts, supervisor }))
+}
+
+/// Connects to the user's manager; a user whose manager does not run yet, because nothing keeps it, is no error.
+pub(super) async fn connect_if_any(
+    host: &Arc<dyn Host>,
+    facts: &Facts,
+    events: Sink<'_>,
+) -> Result<Option<Supervisor>, SupervisorError> {
+    match Supervisor::connect(Arc::clone(host), facts).await {
+        Ok(supervisor) => {
+            events(Event::Connected { manager: supervisor.manager(), transport: supervisor.transport().to_string() });
+            Ok(Some(supervisor))
+        }
+        Err(SupervisorError::Missing { missing: supervisor::Missing::UserManager, .. }) if !facts.linger => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn ask(supervisor: &Supervisor, wanted: &[Wanted], observed: &mut Observed) -> Result<(), SupervisorError> {
+    let names: Vec<String> = wanted.iter().map(|unit| unit.spec.unit.to_string()).collect();
+    let (version, statuses) = tokio::try_join!(supervisor.version(), supervisor.status(&names))?;
+    observed.systemd = version;
+    for (unit, status) in observed.units.iter_mut().zip(statuses) {
+        unit.status = Some(status);
+    }
+    Ok(())
+}
+
+async fn carry_out(
+    host: &Arc<dyn Host>,
+    order: &Order<'_>,
+    plan: Plan,
+    site: Site,
+    events: Sink<'_>,
+) -> Result<Applied, ApplyError> {
+    let mut not_persistent = None;
+    let mut site = site;
+    if plan.linger {
+        match supervisor::ensure_persistent(host.as_ref(), &site.facts).await? {
+            Persistence::Already => {}
+            Persistence::Enabled => {
+                events(Event::LingerEnabled);
+                site = reconnected(host, site, events).await?;
+            }
+            Persistence::Refused { command, detail } => not_persistent = Some((command, detail)),
+        }
+    }
+    if !plan.batch.puts.is_empty() || !plan.batch.removes.is_empty() {
+        let total = plan.bytes();
+        host.change(&plan.batch, &|bytes| events(Event::Sent { bytes, total })).await?;
+        events(Event::Written { files: plan.batch.puts.len() });
+    }
+    let supervisor = match site.supervisor {
+        Some(supervisor) => supervisor,
+        // Says what is missing, now that everything was tried.
+        None => Supervisor::connect(Arc::clone(host), &site.facts).await?,
+    };
+    // A wanted link is read with the unit files.
+    if !plan.enable.is_empty() {
+        supervisor.enable(&plan.enable).await?;
+        plan.enable.iter().for_each(|unit| events(Event::Enabled { unit: unit.clone() }));
+    }
+    if plan.reload || !plan.enable.is_empty() {
+        supervisor.daemon_reload().await?;
+        events(Event::Reloaded);
+    }
+    start_all(host, order, &plan, &supervisor, events).await?;
+    Ok(Applied {
+        outcome: Outcome::Changed,
+        transport: Some(supervisor.transport()),
+        notes: plan.notes,
+        not_persistent,
+    })
+}
+
+/// A manager that was just brought up has a socket that the facts do not know of yet.
+async fn reconnected(host: &Arc<dyn Host>, site: Site, events: Sink<'_>) -> Result<Site, ApplyError> {
+    if site.supervisor.is_some() {
+        return Ok(site);
+    }
+    let facts = host.query(&Query::default()).await?.facts;
+    let supervisor = connect_if_any(host, &facts, events).await?;
+    Ok(Site { facts, supervisor })
+}
+
+/// Starts what is new all at once; replaces what runs one after the other, so that the others go on serving.
+async fn start_all(
+    host: &Arc<dyn Host>,
+    order: &Order<'_>,
+    plan: &Plan,
+    supervisor: &Supervisor,
+    events: Sink<'_>,
+) -> Result<(), ApplyError> {
+    let spec = |unit: &str| order.wanted.iter().map(|wanted| &wanted.spec).find(|spec| spec.unit.as_str() == unit);
+    let run = async |start: &Start| -> Result<(), ApplyError> {
+        let unit = start.unit.as_str();
+        let Some(spec) = spec(unit) else { return Ok(()) };
+        let before = supervisor.status_of(unit).await?;
+        let service = Service { host: host.as_ref(), supervisor, unit, health: spec.health.as_ref(), stop: &spec.stop };
+        if start.restart {
+            let stopped = graceful_shutdown(host.as_ref(), supervisor, unit, &start.stop).await?;
+            events(Event::Stopped { unit: unit.to_owned(), by: stopped.by });
+        }
+        let started = service.start_from(before).await?;
+        events(Event::Started { unit: unit.to_owned(), pid: started.pid });
+        if let Some(after) = started.healthy_after {
+            events(Event::Healthy { unit: unit.to_owned(), after });
+        }
+        Ok(())
+    };
+    let fresh = plan.starts.iter().filter(|start| !start.restart).map(&run);
+    for done in futures_util::future::join_all(fresh).await {
+        done?;
+    }
+    for start in plan.starts.iter().filter(|start| start.restart) {
+        run(start).await?;
+    }
+    Ok(())
+}

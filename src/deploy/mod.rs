@@ -1,0 +1,17 @@
+//! How a service gets to a host: what is there is compared with what is wanted, the difference is carried over in one
+//! change, and the unit file, renamed into place last, is the switch.
+
+pub mod apply;
+pub mod diff;
+pub mod event;
+pub mod machine;
+pub mod plan;
+pub mod release;
+pub mod rollout;
+pub mod survey;
+pub mod uninstall;
+
+pub use self::apply::{Applied, ApplyError, Outcome};
+pub use self::event::{Event, Sink};
+pub use self::plan::{Choices, Obstacle, Plan};
+pub use self::release::{Payload, PrepareError, Wanted, prepare};

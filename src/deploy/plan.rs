@@ -1,0 +1,507 @@
+//! What has to be done on one host: a value that is pure, complete and printable. Carrying it out leaves no choice.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::diff::{self, Difference};
+use super::release::Wanted;
+use super::survey::{Observed, ProgramFound, Refs, UnitObserved};
+use crate::host::{Batch, Content, FileFound, Put};
+use crate::service::record::Record;
+use crate::service::render::{self, Placement, RenderError, Target, header};
+use crate::service::spec::Stop;
+use crate::supervisor::State;
+use crate::supervisor::layout;
+
+/// How many releases of a unit stay.
+const KEEP: usize = 3;
+
+/// Everything that has to be done on one host, in this order.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Plan {
+    /// The host.
+    pub host: String,
+    /// Whether the manager must be told to stay without a session.
+    pub linger: bool,
+    /// Programs that are shipped.
+    pub ships: Vec<Ship>,
+    /// Files that are written, with what changes in them.
+    pub files: Vec<FileChange>,
+    /// Units that are to be started at boot.
+    pub enable: Vec<String>,
+    /// Whether the manager must read its unit files again.
+    pub reload: bool,
+    /// Units that are started or restarted.
+    pub starts: Vec<Start>,
+    /// What is not quite as wished, and cannot be.
+    pub notes: Vec<String>,
+    /// The files themselves.
+    #[serde(skip)]
+    pub batch: Batch,
+}
+
+/// A program that is shipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ship {
+    /// Its path here.
+    pub from: Utf8PathBuf,
+    /// Its path there.
+    pub to: Utf8PathBuf,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A file that is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileChange {
+    /// Its path there.
+    pub path: Utf8PathBuf,
+    /// What changes in it.
+    #[serde(flatten)]
+    pub difference: Difference,
+}
+
+/// A unit that is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Start {
+    /// Unit.
+    pub unit: String,
+    /// Whether a running process is ended first.
+    pub restart: bool,
+    /// Why.
+    pub why: String,
+    /// How what runs now is ended: by the ways of the release that started it.
+    #[serde(skip)]
+    pub stop: Stop,
+}
+
+/// Why there is no plan: what must be decided or mended by somebody first.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// A file of that name is not ours.
+    #[error("{path} was not written by unitbee and is left alone")]
+    Foreign {
+        /// Its path there.
+        path: Utf8PathBuf,
+    },
+    /// A file of ours was edited by hand.
+    #[error("{path} was edited by hand since unitbee wrote it")]
+    Drift {
+        /// Its path there.
+        path: Utf8PathBuf,
+    },
+    /// The host has no such program.
+    #[error("{unit}: there is no program {program} on the host")]
+    NoProgram {
+        /// Unit.
+        unit: String,
+        /// As the manifest names it.
+        program: String,
+    },
+    /// The host cannot run the program.
+    #[error("{unit}: {path} is for {machine}, the host is {host}")]
+    WrongMachine {
+        /// Unit.
+        unit: String,
+        /// Its path here.
+        path: Utf8PathBuf,
+        /// What it is for.
+        machine: String,
+        /// What the host is.
+        host: String,
+    },
+    /// The unit cannot be written down for this host.
+    #[error("{unit}: {error}")]
+    Render {
+        /// Unit.
+        unit: String,
+        /// Why, with its causes.
+        error: String,
+    },
+}
+
+impl Obstacle {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Foreign { path } => Some(format!("rename the service, or move {path} away")),
+            Self::Drift { .. } => Some("`unitbee apply --take` overwrites the edit; a drop-in keeps it".into()),
+            Self::NoProgram { .. } => {
+                Some("install it there, or name a file of this machine with a `/` in its path".into())
+            }
+            Self::WrongMachine { .. } => Some("build it for the host's system and processor".into()),
+            Self::Render { .. } => None,
+        }
+    }
+}
+
+/// What may be done without asking.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Choices {
+    /// Overwrite files of ours that were edited by hand.
+    pub take: bool,
+}
+
+/// Compares what is wanted with what was found. Nothing is left to be decided afterwards; a host with any obstacle gets
+/// nothing done.
+pub fn plan(host: &str, wanted: &[Wanted], observed: &Observed, choices: Choices) -> Result<Plan, Vec<Obstacle>> {
+    let mut planner = Planner {
+        observed,
+        choices,
+        plan: Plan {
+            host: host.to_owned(),
+            linger: observed.facts.systemd && !observed.facts.linger,
+            ..Plan::default()
+        },
+        refs: observed.refs.clone(),
+        outdated: BTreeMap::new(),
+        obstacles: Vec::new(),
+    };
+    let mut units = Vec::new();
+    for (wanted, found) in wanted.iter().zip(&observed.units) {
+        units.extend(planner.unit(wanted, found));
+    }
+    planner.slices();
+    // The unit file is what switches, so it comes after all that it points to.
+    planner.plan.batch.puts.extend(units);
+    planner.prune();
+    if planner.obstacles.is_empty() { Ok(planner.plan) } else { Err(planner.obstacles) }
+}
+
+impl Plan {
+    /// Tells whether nothing has to be done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.linger
+            && self.batch.puts.is_empty()
+            && self.batch.removes.is_empty()
+            && self.enable.is_empty()
+            && !self.reload
+            && self.starts.is_empty()
+    }
+
+    /// Bytes that the change carries.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let length = |put: &Put| match &put.content {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::File { len, .. } => *len,
+        };
+        self.batch.puts.iter().map(length).sum()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.linger {
+            writeln!(f, "~ linger: on, so that services outlive the last session and start at boot")?;
+        }
+        for ship in &self.ships {
+            writeln!(f, "+ {} ({} bytes from {})", ship.to, ship.bytes, ship.from)?;
+        }
+        for file in &self.files {
+            write!(f, "{}", diff::Titled { path: &file.path, difference: &file.difference })?;
+        }
+        for unit in &self.enable {
+            writeln!(f, "~ enable {unit}")?;
+        }
+        if self.reload {
+            writeln!(f, "~ daemon-reload")?;
+        }
+        for start in &self.starts {
+            writeln!(f, "~ {} {}: {}", if start.restart { "restart" } else { "start" }, start.unit, start.why)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+struct Planner<'a> {
+    observed: &'a Observed,
+    choices: Choices,
+    plan: Plan,
+    refs: Refs,
+    /// Releases that go, by unit.
+    outdated: BTreeMap<String, Vec<u32>>,
+    obstacles: Vec<Obstacle>,
+}
+
+/// A unit as it would be written with some number of release.
+struct Draft {
+    rendered: render::Rendered,
+    record: Record,
+    env: Option<Vec<u8>>,
+}
+
+impl Planner<'_> {
+    /// Plans one unit and gives its unit file, if that has to be written.
+    fn unit(&mut self, wanted: &Wanted, found: &UnitObserved) -> Option<Put> {
+        let path = layout::unit_file(&format!("{}.service", wanted.spec.unit));
+        let shown = self.absolute(&path);
+        let installed = match &found.file {
+            None => None,
+            Some(file) => match header::parse(&file.content) {
+                None => {
+                    self.obstacles.push(Obstacle::Foreign { path: shown });
+                    return None;
+                }
+                Some(header) if !header.intact && !self.choices.take => {
+                    self.obstacles.push(Obstacle::Drift { path: shown });
+                    return None;
+                }
+                Some(header) => Some((header, file)),
+            },
+        };
+        let program = self.program(wanted, found)?;
+        let current = installed.as_ref().map_or(0, |(header, _)| header.release);
+        if let Some((header, file)) = &installed {
+            let starts_after = found.record.as_ref().map_or(0, |record| record.starts_after);
+            let same = self.draft(wanted, &program, current, starts_after)?;
+            if header.intact
+                && header::body(&file.content) == header::body(&same.rendered.bytes)
+                && found.record.as_ref() == Some(&same.record)
+                && found.releases.get(&current).cloned().flatten() == same.env.as_deref().map(sha256)
+                && found.program != ProgramFound::Store(false)
+                && self
+                    .targets(&same.record)
+                    .iter()
+                    .all(|target| self.refs.has(target, wanted.spec.unit.as_str(), current))
+            {
+                self.plan.notes.extend(same.rendered.notes);
+                self.keep_running(wanted, found, &same.record, None);
+                return None;
+            }
+        }
+        let next = found.releases.keys().copied().max().unwrap_or(0).max(current) + 1;
+        let draft = self.draft(wanted, &program, next, self.observed.facts.now)?;
+        Some(self.write(wanted, found, draft, next))
+    }
+
+    /// The program's path on the host, where it can be run.
+    fn program(&mut self, wanted: &Wanted, found: &UnitObserved) -> Option<Utf8PathBuf> {
+        let unit = || wanted.spec.unit.to_string();
+        if let Some(payload) = &wanted.payload {
+            let facts = &self.observed.facts;
+            if let Some(machine) = payload.machine.filter(|machine| !machine.runs_on(&facts.os, &facts.arch)) {
+                self.obstacles.push(Obstacle::WrongMachine {
+                    unit: unit(),
+                    path: payload.path.clone(),
+                    machine: machine.to_string(),
+                    host: format!("{} {}", facts.os, facts.arch),
+                });
+                return None;
+            }
+            return Some(self.absolute(&layout::program(&payload.sha256, &payload.name)));
+        }
+        if let ProgramFound::At(path) = &found.program {
+            return Some(path.clone());
+        }
+        self.obstacles.push(Obstacle::NoProgram { unit: unit(), program: wanted.spec.program.to_string() });
+        None
+    }
+
+    fn draft(&mut self, wanted: &Wanted, program: &Utf8Path, release: u32, starts_after: i64) -> Option<Draft> {
+        let spec = &wanted.spec;
+        let target = Target { systemd: self.observed.systemd };
+        let env = (!wanted.secrets.is_empty()).then(|| render::env_file(&wanted.secrets, target)).transpose();
+        let placement = Placement {
+            program: program.to_owned(),
+            env_file: (!wanted.secrets.is_empty())
+                .then(|| self.absolute(&layout::release_env(spec.unit.as_str(), release))),
+            release,
+        };
+        let drafted = env.and_then(|env| Ok((env, render::service(spec, &placement, target)?)));
+        match drafted {
+            Ok((env, rendered)) => {
+                let sha256 = wanted.payload.as_ref().map(|payload| payload.sha256.clone());
+                let record = Record {
+                    version: Record::VERSION,
+                    release,
+                    spec: spec.clone(),
+                    program: program.to_owned(),
+                    sha256,
+                    starts_after,
+                };
+                Some(Draft { rendered, record, env })
+            }
+            Err(error) => {
+                let obstacle = Obstacle::Render { unit: spec.unit.to_string(), error: chain(&error) };
+                if !self.obstacles.contains(&obstacle) {
+                    self.obstacles.push(obstacle);
+                }
+                None
+            }
+        }
+    }
+
+    /// Plans everything that a new release writes, and gives the unit file, which goes last.
+    fn write(&mut self, wanted: &Wanted, found: &UnitObserved, mut draft: Draft, release: u32) -> Put {
+        let unit = wanted.spec.unit.as_str();
+        if let (Some(payload), ProgramFound::Store(false)) = (&wanted.payload, &found.program) {
+            let path = layout::program(&payload.sha256, &payload.name);
+            let to = self.absolute(&path);
+            if self.plan.ships.iter().all(|ship| ship.to != to) {
+                self.plan.ships.push(Ship { from: payload.path.clone(), to, bytes: payload.len });
+                let content =
+                    Content::File { path: payload.path.clone(), len: payload.len, sha256: payload.sha256.clone() };
+                self.plan.batch.puts.push(Put { path, mode: 0o755, content });
+            }
+        }
+        let targets = self.targets(&draft.record);
+        let mut put = |path, mode, bytes| {
+            self.plan.batch.puts.push(Put { path, mode, content: Content::Bytes(bytes) });
+        };
+        let secrets_changed =
+            found.record.as_ref().and_then(|record| found.releases.get(&record.release).cloned().flatten())
+                != draft.env.as_deref().map(sha256);
+        for target in targets {
+            put(layout::reference(&target, unit, release), 0o644, Vec::new());
+            self.refs.add(&target, unit, release);
+        }
+        if let Some(env) = &draft.env {
+            put(layout::release_env(unit, release), 0o600, env.clone());
+        }
+        let path = layout::unit_file(&draft.rendered.name);
+        let old = found.file.as_ref().map(|file| header::body(&file.content));
+        let new = header::body(&draft.rendered.bytes);
+        let why = match old {
+            None => Some("it is new".to_owned()),
+            Some(_) if secrets_changed => Some("its secrets changed".to_owned()),
+            Some(old) => diff::needs_restart(old, new).map(|key| format!("{key} changed")),
+        };
+        if let (None, Some(previous)) = (&why, &found.record) {
+            draft.record.starts_after = previous.starts_after;
+        }
+        let record = draft.record.to_bytes();
+        put(layout::release_spec(unit, release), 0o644, record.clone());
+        put(layout::current_spec(unit), 0o644, record);
+
+        self.plan.files.push(FileChange { path: self.absolute(&path), difference: Difference::between(old, new) });
+        if secrets_changed {
+            let path = self.absolute(&layout::release_env(unit, release));
+            self.plan.files.push(FileChange { path, difference: Difference::Secret });
+        }
+        self.plan.notes.extend(draft.rendered.notes.iter().cloned());
+        self.plan.reload = true;
+        self.outdated.insert(unit.to_owned(), outdated(found, release));
+        self.keep_running(wanted, found, &draft.record, why);
+        Put { path, mode: 0o644, content: Content::Bytes(draft.rendered.bytes) }
+    }
+
+    /// Sees to it that the unit runs, at boot too, and runs what its files say; `why` is what of them changes.
+    fn keep_running(&mut self, wanted: &Wanted, found: &UnitObserved, record: &Record, why: Option<String>) {
+        let Some(status) = &found.status else {
+            self.start(wanted, found, false, why.unwrap_or_else(|| "no service manager runs yet".into()));
+            return;
+        };
+        self.plan.reload |= status.needs_reload;
+        if !status.enabled {
+            self.plan.enable.push(wanted.spec.unit.to_string());
+        }
+        let is_old = || status.started_usec.is_some_and(|started| record.outdates(started, self.observed.facts.now));
+        match &status.state {
+            State::Stopped | State::Failed { .. } => {
+                let why = why.unwrap_or_else(|| format!("it is {}", status.state));
+                self.start(wanted, found, false, why);
+            }
+            State::Backoff { .. } => {
+                self.start(wanted, found, true, why.unwrap_or_else(|| format!("it is {}", status.state)));
+            }
+            State::Running { .. } | State::Starting | State::Stopping => {
+                if let Some(why) = why.or_else(|| is_old().then(|| "it runs an older release".to_owned())) {
+                    self.start(wanted, found, true, why);
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, wanted: &Wanted, found: &UnitObserved, restart: bool, why: String) {
+        let stop = found.record.as_ref().map_or(&wanted.spec.stop, |record| &record.spec.stop).clone();
+        self.plan.starts.push(Start { unit: wanted.spec.unit.to_string(), restart, why, stop });
+    }
+
+    fn slices(&mut self) {
+        for (name, found) in &self.observed.slices {
+            let rendered = match render::slice(name) {
+                Ok(rendered) => rendered,
+                Err(error) => {
+                    self.obstacles.push(Obstacle::Render { unit: name.to_string(), error: chain(&error) });
+                    continue;
+                }
+            };
+            let path = layout::unit_file(&rendered.name);
+            let shown = self.absolute(&path);
+            let old = match found {
+                Some(file) if is_foreign(file) => {
+                    self.plan.notes.push(format!("{shown} was not written by unitbee and is left alone"));
+                    continue;
+                }
+                found => found.as_ref().map(|file| header::body(&file.content)),
+            };
+            let new = header::body(&rendered.bytes);
+            if old == Some(new) {
+                continue;
+            }
+            self.plan.files.push(FileChange { path: shown, difference: Difference::between(old, new) });
+            self.plan.reload = true;
+            self.plan.batch.puts.push(Put { path, mode: 0o644, content: Content::Bytes(rendered.bytes) });
+        }
+    }
+
+    /// Removes the releases beyond the last few, and the programs that only they needed.
+    fn prune(&mut self) {
+        let outdated = std::mem::take(&mut self.outdated);
+        let gone = |unit: &str, release: u32| outdated.get(unit).is_some_and(|all| all.contains(&release));
+        let (marks, orphans) = self.refs.release(gone);
+        let removes = &mut self.plan.batch.removes;
+        for (unit, releases) in &outdated {
+            removes.extend(releases.iter().map(|release| layout::release(unit, *release)));
+        }
+        removes.extend(marks.iter().map(|(target, unit, release)| layout::reference(target, unit, *release)));
+        for target in orphans {
+            removes.push(layout::target(&target));
+            self.plan.batch.prune.push(layout::refs_to(&target));
+        }
+    }
+
+    /// What a release needs: its program's digest and its slice, unless that slice is not ours.
+    fn targets(&self, record: &Record) -> Vec<String> {
+        let slice = &record.spec.slice;
+        let foreign = self.observed.slices.get(slice).and_then(Option::as_ref).is_some_and(is_foreign);
+        let slice = (!foreign).then(|| format!("{slice}.slice"));
+        record.sha256.clone().into_iter().chain(slice).collect()
+    }
+
+    fn absolute(&self, path: &crate::host::HostPath) -> Utf8PathBuf {
+        layout::absolute(path, &self.observed.facts).unwrap_or_else(|| path.rel.clone())
+    }
+}
+
+/// The releases that go when `next` comes: all but the newest few.
+fn outdated(found: &UnitObserved, next: u32) -> Vec<u32> {
+    let mut releases: Vec<u32> = found.releases.keys().copied().filter(|release| *release != next).collect();
+    releases.truncate((releases.len() + 1).saturating_sub(KEEP));
+    releases
+}
+
+fn is_foreign(file: &FileFound) -> bool {
+    header::parse(&file.content).is_none()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+fn chain(error: &RenderError) -> String {
+    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

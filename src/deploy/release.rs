@@ -1,0 +1,150 @@
+//! What is to be on a host, before the host is known: the spec, the program's bytes, the secrets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use thiserror::Error;
+
+use super::machine::Machine;
+use crate::host::{self, HostError};
+use crate::service::secret::Secret;
+use crate::service::spec::{EnvName, Program, UnitSpec};
+
+/// A unit as it is to be, complete but for what only the host knows.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The spec.
+    pub spec: UnitSpec,
+    /// The program to be shipped, where the spec names one of this machine.
+    pub payload: Option<Arc<Payload>>,
+    /// Values of the spec's secrets.
+    pub secrets: BTreeMap<EnvName, Secret>,
+}
+
+/// A program of this machine, read once however many hosts get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// Its path here.
+    pub path: Utf8PathBuf,
+    /// Its file name, which it keeps.
+    pub name: String,
+    /// SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+    /// Bytes.
+    pub len: u64,
+    /// What it runs on; `None` for a script and for what we cannot tell.
+    pub machine: Option<Machine>,
+}
+
+/// Why a release cannot be put together here.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// The program is not there.
+    #[error("{unit}: there is no file {path}")]
+    NoProgram {
+        /// Unit.
+        unit: String,
+        /// Path here.
+        path: Utf8PathBuf,
+        /// How it is built, if the manifest says so.
+        build: Option<String>,
+    },
+    /// The program is there and cannot be shipped.
+    #[error("{unit}: {path} is {what}")]
+    BadProgram {
+        /// Unit.
+        unit: String,
+        /// Path here.
+        path: Utf8PathBuf,
+        /// `not executable`, `a folder`.
+        what: &'static str,
+    },
+    /// The program cannot be read.
+    #[error("{unit}: read {path}")]
+    Unreadable {
+        /// Unit.
+        unit: String,
+        /// Path here.
+        path: Utf8PathBuf,
+        /// Cause.
+        source: HostError,
+    },
+    /// A secret has no value.
+    #[error("{unit}: secret {name} is not set in this shell's environment")]
+    NoSecret {
+        /// Unit.
+        unit: String,
+        /// Variable.
+        name: String,
+    },
+}
+
+impl PrepareError {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoProgram { build: Some(build), .. } => Some(format!("`{build}` builds it")),
+            Self::NoProgram { .. } => {
+                Some("build it first, or name it by a bare name or absolute path of the host".into())
+            }
+            Self::BadProgram { path, .. } => Some(format!("`chmod +x {path}`")),
+            Self::NoSecret { name, .. } => Some(format!("`export {name}=…`")),
+            Self::Unreadable { .. } => None,
+        }
+    }
+}
+
+/// Puts together what the units need from this machine; every problem is reported, not only the first.
+pub async fn prepare(
+    units: &[UnitSpec],
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<Wanted>, Vec<PrepareError>> {
+    let mut payloads: BTreeMap<Utf8PathBuf, Arc<Payload>> = BTreeMap::new();
+    let mut wanted = Vec::with_capacity(units.len());
+    let mut errors = Vec::new();
+    for spec in units {
+        let mut payload = None;
+        if let Program::Shipped(path) = &spec.program {
+            match payloads.get(path) {
+                Some(known) => payload = Some(Arc::clone(known)),
+                None => match load(spec, path).await {
+                    Ok(loaded) => payload = Some(Arc::clone(payloads.entry(path.clone()).or_insert(Arc::new(loaded)))),
+                    Err(error) => errors.push(error),
+                },
+            }
+        }
+        let mut secrets = BTreeMap::new();
+        for name in &spec.secrets {
+            match variable(name.as_str()) {
+                Some(value) => drop(secrets.insert(name.clone(), Secret::new(value))),
+                None => errors.push(PrepareError::NoSecret { unit: spec.unit.to_string(), name: name.to_string() }),
+            }
+        }
+        wanted.push(Wanted { spec: spec.clone(), payload, secrets });
+    }
+    if errors.is_empty() { Ok(wanted) } else { Err(errors) }
+}
+
+async fn load(spec: &UnitSpec, path: &Utf8Path) -> Result<Payload, PrepareError> {
+    let unit = || spec.unit.to_string();
+    let file = match host::local_file(path).await {
+        Ok(Some(file)) => file,
+        Ok(None) => {
+            return Err(PrepareError::NoProgram { unit: unit(), path: path.to_owned(), build: spec.build.clone() });
+        }
+        Err(source) => return Err(PrepareError::Unreadable { unit: unit(), path: path.to_owned(), source }),
+    };
+    if !file.executable {
+        return Err(PrepareError::BadProgram { unit: unit(), path: path.to_owned(), what: "not executable" });
+    }
+    Ok(Payload {
+        path: path.to_owned(),
+        name: path.file_name().unwrap_or("program").to_owned(),
+        sha256: file.sha256,
+        len: file.len,
+        machine: Machine::of(&file.head),
+    })
+}

@@ -1,0 +1,55 @@
+//! A file of this machine that is to be shipped: read once, for its digest, its length and its kind.
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+
+use camino::Utf8Path;
+use sha2::{Digest, Sha256};
+
+use super::HostError;
+
+/// What is known of a file of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalFile {
+    /// SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+    /// Bytes.
+    pub len: u64,
+    /// Whether anybody may execute it.
+    pub executable: bool,
+    /// Its first bytes, at most 64.
+    pub head: Vec<u8>,
+}
+
+/// Reads a file of this machine; `None` where there is no file of that name.
+pub async fn local_file(path: &Utf8Path) -> Result<Option<LocalFile>, HostError> {
+    let owned = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || read(&owned)).await;
+    let failed = |source| HostError::Io { host: "localhost".into(), during: format!("read {path}"), source };
+    match read.map_err(std::io::Error::other).and_then(std::convert::identity) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn read(path: &Utf8Path) -> std::io::Result<LocalFile> {
+    #[expect(clippy::disallowed_methods, reason = "this is Host's own reading of this machine")]
+    let mut file = std::fs::File::open(path)?;
+    let executable = file.metadata()?.permissions().mode() & 0o111 != 0;
+    let (mut head, mut len, mut digest) = (Vec::new(), 0, Sha256::new());
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        if head.is_empty() {
+            head.extend_from_slice(&buffer[..count.min(64)]);
+        }
+        digest.update(&buffer[..count]);
+        len += count as u64;
+    }
+    let sha256 = format!("{:x}", digest.finalize());
+    Ok(LocalFile { sha256, len, executable, head })
+}

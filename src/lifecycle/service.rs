@@ -1,0 +1,315 @@
+//! The verbs on one installed service: start, stop, restart, reload, kill, enable, disable, ensure, wait.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::time::Instant;
+
+use super::gate::{Gate, GateError};
+use super::health::{PROBE, Prober};
+use super::http::HttpError;
+use super::stop::{StopError, Stopped, graceful_shutdown};
+use crate::host::Host;
+use crate::host::process::Signal;
+use crate::service::spec::{Health, Stop};
+use crate::supervisor::{JobEnd, State, Supervisor, SupervisorError, UnitStatus, Whom};
+
+/// How long a start job may take: `Type=exec` is done with the exec.
+const START: Duration = Duration::from_secs(90);
+
+/// One installed unit of one host.
+#[derive(Debug, Clone, Copy)]
+pub struct Service<'a> {
+    /// Host.
+    pub host: &'a dyn Host,
+    /// Its supervisor.
+    pub supervisor: &'a Supervisor,
+    /// Unit name without suffix.
+    pub unit: &'a str,
+    /// When it counts as healthy; without it, running is all that is asked.
+    pub health: Option<&'a Health>,
+    /// How it is ended.
+    pub stop: &'a Stop,
+}
+
+/// Why a verb failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LifecycleError {
+    /// There is no such unit.
+    #[error("{unit} is not installed on {host}")]
+    NotInstalled {
+        /// Unit.
+        unit: String,
+        /// Host.
+        host: String,
+    },
+    /// It is not running, and should be.
+    #[error("{unit} is {state} on {host}")]
+    NotRunning {
+        /// Unit.
+        unit: String,
+        /// Host.
+        host: String,
+        /// What it is instead, with the reason.
+        state: String,
+    },
+    /// The supervisor did not do its part.
+    #[error("{verb} {unit} on {host}")]
+    Supervisor {
+        /// Verb.
+        verb: &'static str,
+        /// Unit.
+        unit: String,
+        /// Host.
+        host: String,
+        /// Cause.
+        source: SupervisorError,
+    },
+    /// Its `ExecReload=` failed; the process is as it was.
+    #[error("reload {unit} on {host}: the job ended as {result:?}")]
+    Reload {
+        /// Unit.
+        unit: String,
+        /// Host.
+        host: String,
+        /// The supervisor's word for it.
+        result: String,
+    },
+    /// It did not get healthy.
+    #[error("wait for {unit} on {host}")]
+    Gate {
+        /// Unit.
+        unit: String,
+        /// Host.
+        host: String,
+        /// Cause.
+        source: GateError,
+    },
+    /// It did not end.
+    #[error(transparent)]
+    Stop(#[from] StopError),
+    /// Its health URL cannot be reached at all.
+    #[error("probe {unit} on {host}")]
+    Http {
+        /// Unit.
+        unit: String,
+        /// Host.
+        host: String,
+        /// Cause.
+        source: HttpError,
+    },
+}
+
+impl LifecycleError {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotInstalled { unit, .. } => Some(format!("`unitbee apply {unit}` installs it")),
+            Self::NotRunning { unit, host, .. }
+            | Self::Gate { unit, host, source: GateError::Failed { .. } | GateError::NotHealthy { .. } } => {
+                Some(format!("`unitbee logs {unit} -H {host}` shows what it said"))
+            }
+            Self::Supervisor { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// What a start came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// Main process.
+    pub pid: Option<u32>,
+    /// How long it took to get healthy; `None` where no health is declared.
+    pub healthy_after: Option<Duration>,
+    /// Whether it ran already, so that nothing was done.
+    pub already: bool,
+}
+
+/// What [`ensure_daemon_running`] found or did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ensured {
+    /// It ran and was healthy.
+    Already {
+        /// Main process.
+        pid: Option<u32>,
+    },
+    /// It was started, or started again because it was not healthy.
+    Started(Started),
+}
+
+impl Service<'_> {
+    /// Starts it and waits until the new process is healthy. One that runs already is left alone.
+    pub async fn start(&self) -> Result<Started, LifecycleError> {
+        let before = self.installed().await?;
+        if matches!(before.state, State::Running { .. }) {
+            return Ok(Started { pid: before.pid, healthy_after: None, already: true });
+        }
+        self.start_from(before).await
+    }
+
+    /// Ends it down the ladder. It stays enabled.
+    pub async fn stop(&self) -> Result<Stopped, LifecycleError> {
+        self.installed().await?;
+        Ok(graceful_shutdown(self.host, self.supervisor, self.unit, self.stop).await?)
+    }
+
+    /// Ends it down the ladder and starts it again.
+    pub async fn restart(&self) -> Result<(Stopped, Started), LifecycleError> {
+        let before = self.installed().await?;
+        let stopped = graceful_shutdown(self.host, self.supervisor, self.unit, self.stop).await?;
+        Ok((stopped, self.start_from(before).await?))
+    }
+
+    /// Starts it, whatever it is doing, and waits until a run other than that of `before` is healthy.
+    pub async fn start_from(&self, before: UnitStatus) -> Result<Started, LifecycleError> {
+        // The manager counts every start against its limit: one that somebody asked for must not be the one too many.
+        self.supervisor.reset_failed(self.unit).await.map_err(self.failed("reset-failed"))?;
+        let end = self.supervisor.start(self.unit, START).await.map_err(self.failed("start"))?;
+        if matches!(end, JobEnd::Failed { .. }) {
+            let after = self.supervisor.status_of(self.unit).await.map_err(self.failed("look at"))?;
+            return Err(self.not_running(&after));
+        }
+        let gate = |health| Gate {
+            host: self.host,
+            supervisor: self.supervisor,
+            unit: self.unit,
+            health,
+            before: before.invocation.clone(),
+        };
+        let Some(health) = self.health else {
+            return Ok(Started { pid: self.running().await?.pid, healthy_after: None, already: false });
+        };
+        let passed = gate(health).pass().await.map_err(|source| self.gate_failed(source))?;
+        Ok(Started { pid: Some(passed.pid), healthy_after: Some(passed.took), already: false })
+    }
+
+    /// Waits until it runs and is healthy, without doing anything to it.
+    pub async fn wait(&self) -> Result<Started, LifecycleError> {
+        self.installed().await?;
+        let Some(health) = self.health else {
+            return Ok(Started { pid: self.running().await?.pid, healthy_after: None, already: true });
+        };
+        let gate = Gate { host: self.host, supervisor: self.supervisor, unit: self.unit, health, before: None };
+        let passed = gate.pass().await.map_err(|source| self.gate_failed(source))?;
+        Ok(Started { pid: Some(passed.pid), healthy_after: Some(passed.took), already: true })
+    }
+
+    /// Lets it read its configuration again, by the unit's own `ExecReload=`.
+    pub async fn reload(&self) -> Result<(), LifecycleError> {
+        self.installed().await?;
+        match self.supervisor.reload(self.unit, START).await.map_err(self.failed("reload"))? {
+            JobEnd::Failed { result } => {
+                Err(LifecycleError::Reload { unit: self.unit.to_owned(), host: self.host.name().to_owned(), result })
+            }
+            JobEnd::Done | JobEnd::Unseen { .. } => Ok(()),
+        }
+    }
+
+    /// Sends a signal to its main process, or to all of its processes.
+    pub async fn kill(&self, whom: Whom, signal: Signal) -> Result<(), LifecycleError> {
+        let status = self.installed().await?;
+        if status.pid.is_none() {
+            return Err(self.not_running(&status));
+        }
+        self.supervisor.kill(self.unit, whom, signal).await.map_err(self.failed("kill"))
+    }
+
+    /// Lets it start at boot from now on; `false` where it did already.
+    pub async fn enable(&self) -> Result<bool, LifecycleError> {
+        self.installed().await?;
+        self.supervisor.enable(&[self.unit.to_owned()]).await.map_err(self.failed("enable"))
+    }
+
+    /// Lets it start at boot no more; `false` where it did not.
+    pub async fn disable(&self) -> Result<bool, LifecycleError> {
+        self.installed().await?;
+        self.supervisor.disable(&[self.unit.to_owned()]).await.map_err(self.failed("disable"))
+    }
+
+    /// Its status, or the error that it is not installed.
+    async fn installed(&self) -> Result<UnitStatus, LifecycleError> {
+        let status = self.supervisor.status_of(self.unit).await.map_err(self.failed("look at"))?;
+        if status.installed {
+            return Ok(status);
+        }
+        Err(LifecycleError::NotInstalled { unit: self.unit.to_owned(), host: self.host.name().to_owned() })
+    }
+
+    /// Its status if it runs; a process that ends right after its start is an error here.
+    async fn running(&self) -> Result<UnitStatus, LifecycleError> {
+        let status = self.supervisor.status_of(self.unit).await.map_err(self.failed("look at"))?;
+        match status.state {
+            State::Running { .. } => Ok(status),
+            _ => Err(self.not_running(&status)),
+        }
+    }
+
+    fn not_running(&self, status: &UnitStatus) -> LifecycleError {
+        LifecycleError::NotRunning {
+            unit: self.unit.to_owned(),
+            host: self.host.name().to_owned(),
+            state: status.state.to_string(),
+        }
+    }
+
+    fn gate_failed(&self, source: GateError) -> LifecycleError {
+        LifecycleError::Gate { unit: self.unit.to_owned(), host: self.host.name().to_owned(), source }
+    }
+
+    fn failed(&self, verb: &'static str) -> impl FnOnce(SupervisorError) -> LifecycleError + '_ {
+        move |source| LifecycleError::Supervisor {
+            verb,
+            unit: self.unit.to_owned(),
+            host: self.host.name().to_owned(),
+            source,
+        }
+    }
+}
+
+/// Makes sure that an installed service runs and is healthy: leaves a good one alone, gives one that is about to get
+/// healthy its time, and starts or restarts any other.
+///
+/// ```no_run
+/// # async fn example() -> anyhow::Result<()> {
+/// use unitbee::host::{self, Query};
+/// use unitbee::lifecycle::{Service, ensure_daemon_running};
+/// use unitbee::service::spec::Stop;
+/// use unitbee::supervisor::Supervisor;
+///
+/// let host = host::open("gpu1", "bee@gpu1", &host::Options::default());
+/// let facts = host.query(&Query::default()).await?.facts;
+/// let supervisor = Supervisor::connect(host.clone(), &facts).await?;
+/// let stop = Stop::default();
+/// let service =
+///     Service { host: host.as_ref(), supervisor: &supervisor, unit: "llm-8080", health: None, stop: &stop };
+/// ensure_daemon_running(&service).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn ensure_daemon_running(service: &Service<'_>) -> Result<Ensured, LifecycleError> {
+    let status = service.installed().await?;
+    let State::Running { since, .. } = status.state else {
+        // Cancels a pending restart too, so that the start below is the only one.
+        graceful_shutdown(service.host, service.supervisor, service.unit, service.stop).await?;
+        return Ok(Ensured::Started(service.start_from(status).await?));
+    };
+    let Some(health) = service.health else { return Ok(Ensured::Already { pid: status.pid }) };
+    let http =
+        |source| LifecycleError::Http { unit: service.unit.to_owned(), host: service.host.name().to_owned(), source };
+    let prober = Prober::open(service.host, health).await.map_err(http)?;
+    if prober.probe(PROBE).await.is_healthy() {
+        return Ok(Ensured::Already { pid: status.pid });
+    }
+    let age = jiff::Timestamp::now().as_second().saturating_sub(since);
+    if u64::try_from(age).is_ok_and(|age| age < health.within.as_secs()) {
+        let begun = Instant::now();
+        if let Ok(started) = service.wait().await {
+            return Ok(Ensured::Started(Started { healthy_after: Some(begun.elapsed()), ..started }));
+        }
+    }
+    let (_, started) = service.restart().await?;
+    Ok(Ensured::Started(started))
+}

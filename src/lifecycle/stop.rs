@@ -1,0 +1,255 @@
+//! The stop ladder: ask the shutdown URL, then TERM, then KILL, then prove that nothing is left.
+//!
+//! Every step has a deadline of its own, and the answer names the step that ended it. A step that cannot work (no URL
+//! is declared, nobody listens there) is skipped at once.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+use tokio::time::Instant;
+
+use super::http::{Http, HttpError};
+use crate::host::process::{self, ProcessId, Signal};
+use crate::host::{Host, HostError};
+use crate::service::spec::Stop;
+use crate::supervisor::{State, Supervisor, SupervisorError, UnitStatus, Whom};
+
+/// How long a process may take to vanish after KILL; only one stuck in the kernel takes longer.
+const AFTER_KILL: Duration = Duration::from_secs(10);
+
+/// Longest that the shutdown URL may take to answer; the drain goes on after it.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// The step of the ladder that ended a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoppedBy {
+    /// Nothing ran.
+    Already,
+    /// It ended after its shutdown URL was asked.
+    Url,
+    /// It ended after TERM.
+    Term,
+    /// It had to be killed.
+    Kill,
+}
+
+/// How a service was ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stopped {
+    /// The step that did it.
+    pub by: StoppedBy,
+    /// From the first step to the proof.
+    #[serde(skip)]
+    pub took: Duration,
+    /// Why a step before it was skipped.
+    pub note: Option<String>,
+}
+
+/// Why a service could not be ended.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// The supervisor did not do its part.
+    #[error("stop {unit}")]
+    Supervisor {
+        /// Unit.
+        unit: String,
+        /// Cause.
+        source: SupervisorError,
+    },
+    /// The host did not do its part.
+    #[error("stop process {pid}")]
+    Process {
+        /// Process id.
+        pid: u32,
+        /// Cause.
+        source: HostError,
+    },
+    /// It was killed, and something is still there.
+    #[error("{what} is still there after KILL: processes {pids:?}")]
+    NotEmpty {
+        /// Unit or process.
+        what: String,
+        /// What is left.
+        pids: Vec<u32>,
+    },
+}
+
+/// Ends `unit` down the ladder and proves that none of its processes is left.
+///
+/// Every way leads through the supervisor's own stop, so that it does not start the service again.
+///
+/// ```no_run
+/// # async fn example() -> anyhow::Result<()> {
+/// use unitbee::host::{self, Query};
+/// use unitbee::service::spec::Stop;
+/// use unitbee::supervisor::Supervisor;
+///
+/// let host = host::open("gpu1", "bee@gpu1", &host::Options::default());
+/// let facts = host.query(&Query::default()).await?.facts;
+/// let supervisor = Supervisor::connect(host.clone(), &facts).await?;
+/// let stopped = unitbee::lifecycle::graceful_shutdown(host.as_ref(), &supervisor, "llm-8080", &Stop::default()).await?;
+/// eprintln!("ended by {:?} after {:?}", stopped.by, stopped.took);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn graceful_shutdown(
+    host: &dyn Host,
+    supervisor: &Supervisor,
+    unit: &str,
+    stop: &Stop,
+) -> Result<Stopped, StopError> {
+    let begun = Instant::now();
+    let failed = |source| StopError::Supervisor { unit: unit.to_owned(), source };
+    let before = supervisor.status_of(unit).await.map_err(failed)?;
+    if !is_alive(&before.state) && supervisor.processes(unit).await.map_err(failed)?.is_empty() {
+        if matches!(before.state, State::Backoff { .. }) {
+            supervisor.stop(unit, stop.term + AFTER_KILL).await.map_err(failed)?;
+        }
+        return Ok(Stopped { by: StoppedBy::Already, took: begun.elapsed(), note: None });
+    }
+
+    let asked = match &stop.url {
+        Some(url) => ask(host, url).await.map(|()| true),
+        None => Ok(false),
+    };
+    let (by_url, note) = match asked {
+        Ok(true) => (wait_for_end(supervisor, unit, &before, stop.drain).await.map_err(failed)?, None),
+        Ok(false) => (false, None),
+        Err(reason) => (false, Some(reason)),
+    };
+
+    let job = supervisor.stop(unit, stop.term + AFTER_KILL);
+    tokio::pin!(job);
+    let by_kill = tokio::select! {
+        done = &mut job => { done.map_err(failed)?; false }
+        () = tokio::time::sleep(stop.term) => {
+            supervisor.kill(unit, Whom::All, Signal::Kill).await.map_err(failed)?;
+            job.await.map_err(failed)?;
+            true
+        }
+    };
+    let by_kill = prove_empty(supervisor, unit).await? || by_kill;
+    let by = match (by_kill, by_url) {
+        (true, _) => StoppedBy::Kill,
+        (false, true) => StoppedBy::Url,
+        (false, false) => StoppedBy::Term,
+    };
+    Ok(Stopped { by, took: begun.elapsed(), note })
+}
+
+fn is_alive(state: &State) -> bool {
+    matches!(state, State::Running { .. } | State::Starting | State::Stopping)
+}
+
+/// Sends the POST. A connection that ends without an answer counts as heard: a daemon that exits at once does that.
+async fn ask(host: &dyn Host, url: &crate::service::spec::HttpUrl) -> Result<(), String> {
+    let http = Http::open(host, url).await.map_err(|error| error.to_string())?;
+    match http.post(ANSWER).await {
+        Ok(reply) if (200..300).contains(&reply.status) => Ok(()),
+        Ok(reply) => Err(format!("{url} answered {}", reply.status)),
+        Err(HttpError::Broken { .. } | HttpError::Timeout { .. }) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Waits until the main process of `before` is gone; `false` when the time is over.
+async fn wait_for_end(
+    supervisor: &Supervisor,
+    unit: &str,
+    before: &UnitStatus,
+    drain: Duration,
+) -> Result<bool, SupervisorError> {
+    let deadline = Instant::now() + drain;
+    let mut watch = supervisor.watch(unit).await?;
+    loop {
+        let now = supervisor.status_of(unit).await?;
+        if now.pid != before.pid || !is_alive(&now.state) {
+            return Ok(true);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        watch.changed(left).await;
+    }
+}
+
+/// Kills what the stop left over, until nothing is; tells whether there was something.
+async fn prove_empty(supervisor: &Supervisor, unit: &str) -> Result<bool, StopError> {
+    let failed = |source| StopError::Supervisor { unit: unit.to_owned(), source };
+    let deadline = Instant::now() + AFTER_KILL;
+    let mut killed = false;
+    for pause in super::health::pauses() {
+        let pids = supervisor.processes(unit).await.map_err(failed)?;
+        if pids.is_empty() {
+            return Ok(killed);
+        }
+        if Instant::now() > deadline {
+            return Err(StopError::NotEmpty { what: unit.to_owned(), pids });
+        }
+        killed = true;
+        supervisor.kill(unit, Whom::All, Signal::Kill).await.map_err(failed)?;
+        tokio::time::sleep(pause).await;
+    }
+    Ok(killed)
+}
+
+/// Ends one process that no supervisor knows: TERM, `stop.term` to end, KILL. The URL comes first where one is given.
+///
+/// A process that took over the number of the one found at the beginning is never signalled.
+///
+/// ```no_run
+/// # async fn example() -> anyhow::Result<()> {
+/// use unitbee::service::spec::Stop;
+///
+/// let host = unitbee::host::open("here", "localhost", &unitbee::host::Options::default());
+/// let stopped = unitbee::lifecycle::graceful_shutdown_by_pid(host.as_ref(), 4711, &Stop::default()).await?;
+/// eprintln!("ended by {:?}", stopped.by);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn graceful_shutdown_by_pid(host: &dyn Host, pid: u32, stop: &Stop) -> Result<Stopped, StopError> {
+    let begun = Instant::now();
+    let failed = |source| StopError::Process { pid, source };
+    let done = |by, note| Ok(Stopped { by, took: begun.elapsed(), note });
+    let Some(process) = process::find(host, pid).await.map_err(failed)? else {
+        return done(StoppedBy::Already, None);
+    };
+    let mut note = None;
+    if let Some(url) = &stop.url {
+        match ask(host, url).await {
+            Ok(()) if gone_within(host, &process, stop.drain).await.map_err(failed)? => {
+                return done(StoppedBy::Url, None);
+            }
+            Ok(()) => {}
+            Err(reason) => note = Some(reason),
+        }
+    }
+    for (signal, by, time) in [(Signal::Term, StoppedBy::Term, stop.term), (Signal::Kill, StoppedBy::Kill, AFTER_KILL)]
+    {
+        if !process::signal(host, &process, signal).await.map_err(failed)?
+            || gone_within(host, &process, time).await.map_err(failed)?
+        {
+            return done(by, note);
+        }
+    }
+    Err(StopError::NotEmpty { what: format!("process {pid}"), pids: vec![pid] })
+}
+
+async fn gone_within(host: &dyn Host, process: &ProcessId, time: Duration) -> Result<bool, HostError> {
+    let deadline = Instant::now() + time;
+    let mut pauses = super::health::pauses();
+    loop {
+        if process::find(host, process.pid).await?.as_ref() != Some(process) {
+            return Ok(true);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        tokio::time::sleep(pauses.next().unwrap_or(left).min(left)).await;
+    }
+}

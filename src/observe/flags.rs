@@ -1,0 +1,166 @@
+//! What is odd about a unit, each with the command that mends it. Pure: everything was read before.
+
+use crate::host::{Cgroup, Facts, FileFound};
+use crate::service::record::Record;
+use crate::service::render::header;
+use crate::service::spec::Limits;
+use crate::supervisor::{Flag, FlagKind, State, UnitStatus};
+
+/// Everything that is known of a unit.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// Host as the user named it.
+    pub host: &'a str,
+    /// The host itself.
+    pub facts: &'a Facts,
+    /// Unit name without suffix.
+    pub unit: &'a str,
+    /// Its unit file.
+    pub file: Option<&'a FileFound>,
+    /// Its record.
+    pub record: Option<&'a Record>,
+    /// Its cgroup.
+    pub cgroup: Option<&'a Cgroup>,
+    /// What the supervisor says.
+    pub status: Option<&'a UnitStatus>,
+    /// Why it is unhealthy, if it is.
+    pub unhealthy: Option<&'a str>,
+}
+
+/// All flags of a unit.
+#[must_use]
+pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
+    let mut flags = Vec::new();
+    let mut flag = |kind, reason: Option<String>, mend: Option<String>| {
+        flags.extend(reason.map(|reason| Flag { kind, reason, mend }));
+    };
+    let (unit, host) = (seen.unit, seen.host);
+    let verb = |verb: &str| Some(format!("unitbee {verb} {unit} -H {host}"));
+    flag(FlagKind::CrashLooping, crash_looping(seen), verb("logs"));
+    flag(FlagKind::Unhealthy, seen.unhealthy.map(str::to_owned), verb("restart"));
+    flag(FlagKind::OldBinary, old_binary(seen), verb("restart"));
+    flag(FlagKind::UnitChanged, unit_changed(seen), verb("restart"));
+    flag(FlagKind::NeedsReload, needs_reload(seen), Some(format!("unitbee apply -H {host}")));
+    flag(FlagKind::Drift, drift(seen), Some(format!("unitbee plan -H {host}")));
+    flag(
+        FlagKind::LimitNotEffective,
+        limits(seen),
+        Some("sudo systemctl edit user@.service, with Delegate=cpu memory pids, and a reboot".to_owned()),
+    );
+    let (reason, mend) = not_persistent(seen).unzip();
+    flag(FlagKind::NotPersistent, reason, mend);
+    flags
+}
+
+fn crash_looping(seen: &Seen<'_>) -> Option<String> {
+    let status = seen.status?;
+    match &status.state {
+        State::Backoff { reason, restarts } => Some(format!("restarted {restarts} times, the last end: {reason}")),
+        State::Failed { reason } if status.restarts > 0 => {
+            Some(format!("gave up after {} restarts, the last end: {reason}", status.restarts))
+        }
+        _ => None,
+    }
+}
+
+/// Compares the file that the main process runs with the one that the release names. A script runs its interpreter, so
+/// another file alone means nothing.
+fn old_binary(seen: &Seen<'_>) -> Option<String> {
+    let (record, pid) = (seen.record?, seen.status?.pid?);
+    let process = seen.cgroup?.processes.iter().find(|process| process.pid == pid)?;
+    let exe = process.exe.as_deref()?;
+    let program = record.program.as_str();
+    let store = seen.facts.data.join("unitbee/store");
+    let is_old = match exe.strip_suffix(" (deleted)") {
+        Some(deleted) => deleted == program || deleted.starts_with(store.as_str()),
+        None => exe != program && exe.starts_with(store.as_str()),
+    };
+    is_old.then(|| format!("process {pid} runs {exe}, the unit names {program}"))
+}
+
+fn unit_changed(seen: &Seen<'_>) -> Option<String> {
+    let (record, started) = (seen.record?, seen.status?.started_usec?);
+    let runs = matches!(seen.status?.state, State::Running { .. });
+    (runs && record.outdates(started, seen.facts.now))
+        .then(|| format!("the process is older than release {}", record.release))
+}
+
+fn needs_reload(seen: &Seen<'_>) -> Option<String> {
+    seen.status?.needs_reload.then(|| "the manager has not read the unit file as it is on disk".to_owned())
+}
+
+fn drift(seen: &Seen<'_>) -> Option<String> {
+    let content = &seen.file?.content;
+    match header::parse(content) {
+        None => Some("the unit file was not written by unitbee".to_owned()),
+        Some(header) if !header.intact => Some("the unit file was edited by hand".to_owned()),
+        Some(_) => None,
+    }
+}
+
+/// The manager tells what was configured; only the cgroup's own files tell what holds.
+fn limits(seen: &Seen<'_>) -> Option<String> {
+    let limits = &seen.record?.spec.limits;
+    if !matches!(seen.status?.state, State::Running { .. }) || !are_any(limits) {
+        return None;
+    }
+    let Some(cgroup) = seen.cgroup else {
+        return Some("the host has no cgroup v2 tree for it".to_owned());
+    };
+    let gaps: Vec<String> = [
+        ("memory", limits.memory.map(|bytes| holds_at_most(cgroup, "memory.max", bytes))),
+        ("cpu", limits.cpu_percent.map(|percent| holds_quota(cgroup, percent))),
+        ("tasks", limits.tasks.map(|tasks| holds_at_most(cgroup, "pids.max", tasks))),
+    ]
+    .into_iter()
+    .filter_map(|(name, held)| match held? {
+        Ok(()) => None,
+        Err(gap) => Some(format!("{name}: {gap}")),
+    })
+    .collect();
+    (!gaps.is_empty()).then(|| gaps.join("; "))
+}
+
+fn are_any(limits: &Limits) -> bool {
+    limits.memory.is_some() || limits.cpu_percent.is_some() || limits.tasks.is_some()
+}
+
+fn control(cgroup: &Cgroup, file: &str) -> Result<String, String> {
+    let bytes = cgroup.files.get(file).ok_or_else(|| {
+        let controller = file.split('.').next().unwrap_or(file);
+        format!("the {controller} controller is not delegated to the user's manager")
+    })?;
+    Ok(String::from_utf8_lossy(bytes).trim().to_owned())
+}
+
+fn holds_at_most(cgroup: &Cgroup, file: &str, wanted: u64) -> Result<(), String> {
+    let value = control(cgroup, file)?;
+    match value.parse::<u64>() {
+        Ok(held) if held <= wanted => Ok(()),
+        _ => Err(format!("{file} is {value:?}")),
+    }
+}
+
+/// `cpu.max` is `<quota> <period>` in microseconds, or `max <period>`.
+fn holds_quota(cgroup: &Cgroup, percent: u32) -> Result<(), String> {
+    let value = control(cgroup, "cpu.max")?;
+    let held = value.split_once(' ').and_then(|(quota, period)| {
+        let (quota, period): (u64, u64) = (quota.parse().ok()?, period.parse().ok()?);
+        quota.checked_mul(100)?.checked_div(period)
+    });
+    match held {
+        Some(held) if held <= u64::from(percent) => Ok(()),
+        _ => Err(format!("cpu.max is {value:?}")),
+    }
+}
+
+fn not_persistent(seen: &Seen<'_>) -> Option<(String, String)> {
+    if seen.facts.systemd && !seen.facts.linger {
+        let user = &seen.facts.user;
+        let reason = format!("{user} has no linger: it ends at logout and does not start at boot");
+        return Some((reason, format!("sudo loginctl enable-linger {user}")));
+    }
+    let status = seen.status?;
+    (status.installed && !status.enabled)
+        .then(|| ("it is not started at boot".to_owned(), format!("unitbee enable {} -H {}", seen.unit, seen.host)))
+}

@@ -1,0 +1,7 @@
+//! How services are: what the supervisor says, checked against what the host's files and cgroups say.
+
+pub mod flags;
+pub mod logs;
+pub mod status;
+
+pub use self::status::{ObserveError, Row, Subject, status};

@@ -1,0 +1,244 @@
+//! The state of units on one host: one exchange, one question to the supervisor, and one probe for each health URL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::flags::{self, Seen};
+use crate::host::{Answer, Ask, Cgroup, Facts, FileFound, Host, HostError, Query};
+use crate::lifecycle::health::{Probe, Prober};
+use crate::service::record::Record;
+use crate::service::spec::{Health, UnitSpec};
+use crate::supervisor::{Flag, Missing, State, Supervisor, SupervisorError, Transport, UnitStatus, layout};
+
+/// How long a service may take to answer when somebody just looks.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// A unit that is looked at.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Unit name without suffix.
+    pub unit: String,
+    /// Slice without suffix, as far as it is known here.
+    pub slice: String,
+    /// Spec of the manifest, where there is one; else the record on the host tells.
+    pub spec: Option<UnitSpec>,
+}
+
+/// The state of one unit. The names are those of the JSON, and stay.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Host as the user named it.
+    pub host: String,
+    /// Unit name without suffix.
+    pub unit: String,
+    /// Service that it is an instance of.
+    pub service: String,
+    /// Instance.
+    pub instance: String,
+    /// `systemd`.
+    pub manager: Option<&'static str>,
+    /// How the manager was talked to.
+    pub transport: Option<Transport>,
+    /// `stopped`, `starting`, `running`, `stopping`, `failed`, `backoff`.
+    pub state: &'static str,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// Main process.
+    pub pid: Option<u32>,
+    /// Unix time in seconds since when it is up.
+    pub since: Option<i64>,
+    /// Unix time in seconds by the host's clock.
+    pub now: i64,
+    /// Restarts by the supervisor since the last start by hand.
+    pub restarts: u32,
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// CPU time per time since the start, in percent of one core.
+    pub cpu_percent: Option<f64>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
+    /// `healthy`, `starting`, `unhealthy`; absent where no health is declared or it does not run.
+    pub health: Option<&'static str>,
+    /// What is odd.
+    pub flags: Vec<Flag>,
+    /// Number of the release in effect.
+    pub release: Option<u32>,
+    /// Whether it is started at boot.
+    pub enabled: bool,
+    /// Whether there is such a unit at all.
+    pub installed: bool,
+    /// Drop-ins in effect.
+    pub drop_ins: Vec<String>,
+}
+
+impl Row {
+    /// Tells whether it runs and is not known to be unhealthy.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.state == "running" && self.health != Some("unhealthy")
+    }
+}
+
+/// Why the state of a host's units cannot be told.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ObserveError {
+    /// The host did not do its part.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The host's supervisor did not do its part.
+    #[error(transparent)]
+    Supervisor(#[from] SupervisorError),
+    /// The host's answers are not those to our questions.
+    #[error("{host} answered other questions than were asked")]
+    Garbled {
+        /// Host.
+        host: String,
+    },
+}
+
+impl ObserveError {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Host(error) => error.hint(),
+            Self::Supervisor(error) => error.hint(),
+            Self::Garbled { .. } => None,
+        }
+    }
+}
+
+/// What the host's files say of one unit.
+struct Found {
+    file: Option<FileFound>,
+    record: Option<Record>,
+    cgroup: Option<Cgroup>,
+}
+
+/// Looks at units of one host.
+pub async fn status(host: &Arc<dyn Host>, subjects: &[Subject]) -> Result<Vec<Row>, ObserveError> {
+    let mut query = Query::default();
+    for subject in subjects {
+        query.asks.push(Ask::File(layout::unit_file(&format!("{}.service", subject.unit))));
+        query.asks.push(Ask::File(layout::current_spec(&subject.unit)));
+        query.asks.push(Ask::Cgroup(layout::cgroup(&subject.slice, &subject.unit)));
+    }
+    let observation = host.query(&query).await?;
+    let found = read(observation.answers).ok_or_else(|| ObserveError::Garbled { host: host.name().to_owned() })?;
+    let facts = observation.facts;
+    let units: Vec<String> = subjects.iter().map(|subject| subject.unit.clone()).collect();
+    let supervisor = match Supervisor::connect(Arc::clone(host), &facts).await {
+        Ok(supervisor) => Some(supervisor),
+        // Nobody is logged in and nothing keeps the manager: then nothing runs.
+        Err(SupervisorError::Missing { missing: Missing::UserManager, .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let statuses = match &supervisor {
+        Some(supervisor) => supervisor.status(&units).await?.into_iter().map(Some).collect(),
+        None => vec![None; units.len()],
+    };
+    let looks = subjects
+        .iter()
+        .zip(found)
+        .zip(statuses)
+        .map(|((subject, found), status)| look(host.as_ref(), &facts, supervisor.as_ref(), subject, found, status));
+    Ok(futures_util::future::join_all(looks).await)
+}
+
+fn read(answers: Vec<Answer>) -> Option<Vec<Found>> {
+    let mut answers = answers.into_iter();
+    let mut found = Vec::new();
+    while let Some(first) = answers.next() {
+        let (Answer::File(file), Answer::File(record), Answer::Cgroup(cgroup)) =
+            (first, answers.next()?, answers.next()?)
+        else {
+            return None;
+        };
+        let record = record.and_then(|file| Record::parse(&file.content));
+        found.push(Found { file, record, cgroup });
+    }
+    Some(found)
+}
+
+async fn look(
+    host: &dyn Host,
+    facts: &Facts,
+    supervisor: Option<&Supervisor>,
+    subject: &Subject,
+    found: Found,
+    status: Option<UnitStatus>,
+) -> Row {
+    // What runs was started by the recorded spec; the manifest may have moved on.
+    let spec = found.record.as_ref().map(|record| &record.spec).or(subject.spec.as_ref());
+    let health = match (spec.and_then(|spec| spec.health.as_ref()), &status) {
+        (Some(health), Some(UnitStatus { state: State::Running { since, .. }, .. })) => {
+            Some(probe(host, health, facts.now - since).await)
+        }
+        _ => None,
+    };
+    let seen = Seen {
+        host: host.name(),
+        facts,
+        unit: &subject.unit,
+        file: found.file.as_ref(),
+        record: found.record.as_ref(),
+        cgroup: found.cgroup.as_ref(),
+        status: status.as_ref(),
+        unhealthy: health.as_ref().and_then(|(_, reason)| reason.as_deref()),
+    };
+    let flags = flags::all(&seen);
+    let state = status.as_ref().map_or(&State::Stopped, |status| &status.state);
+    let since = if let State::Running { since, .. } = state { Some(*since) } else { None };
+    Row {
+        host: host.name().to_owned(),
+        unit: subject.unit.clone(),
+        service: spec.map_or_else(|| subject.unit.clone(), |spec| spec.service.clone()),
+        instance: spec.map_or_else(String::new, |spec| spec.instance.clone()),
+        manager: supervisor.map(Supervisor::manager),
+        transport: supervisor.map(Supervisor::transport),
+        state: state.word(),
+        reason: match state {
+            State::Failed { reason } | State::Backoff { reason, .. } => Some(reason.clone()),
+            _ => None,
+        },
+        pid: status.as_ref().and_then(|status| status.pid),
+        since,
+        now: facts.now,
+        restarts: status.as_ref().map_or(0, |status| status.restarts),
+        memory_bytes: status.as_ref().and_then(|status| status.memory),
+        cpu_percent: status.as_ref().and_then(|status| cpu_percent(status, facts.now)),
+        tasks: status.as_ref().and_then(|status| status.tasks),
+        health: health.map(|(word, _)| word),
+        flags,
+        release: found.record.as_ref().map(|record| record.release),
+        enabled: status.as_ref().is_some_and(|status| status.enabled),
+        installed: status.as_ref().map_or(found.file.is_some(), |status| status.installed),
+        drop_ins: status.map(|status| status.drop_ins).unwrap_or_default(),
+    }
+}
+
+/// The word for it, and the reason where it is not good.
+async fn probe(host: &dyn Host, health: &Health, age: i64) -> (&'static str, Option<String>) {
+    let probe = match Prober::open(host, health).await {
+        Ok(prober) => prober.probe(PROBE).await,
+        Err(error) => Probe::Unhealthy(error.to_string()),
+    };
+    match probe {
+        Probe::Healthy => ("healthy", None),
+        Probe::Unhealthy(_) if u64::try_from(age).is_ok_and(|age| age < health.within.as_secs()) => ("starting", None),
+        Probe::Unhealthy(reason) => ("unhealthy", Some(reason)),
+    }
+}
+
+/// As ps(1) has it: CPU time by the time since the start. A rate of this moment would take two looks.
+fn cpu_percent(status: &UnitStatus, now: i64) -> Option<f64> {
+    let State::Running { since, .. } = status.state else { return None };
+    let (used, wall) = (status.cpu_nsec?, u64::try_from(now - since).ok()?.max(1));
+    // Tenths of a percent in whole numbers: exact enough to show, and safe to convert.
+    let tenths = u32::try_from(used / wall / 1_000_000).ok()?;
+    Some(f64::from(tenths) / 10.0)
+}

@@ -1,0 +1,51 @@
+//! What is kept on a host of each release.
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+use super::spec::UnitSpec;
+
+/// What is kept on the host of each release, without secrets: enough to tell what runs, and to put it back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Form of this record; 1.
+    pub version: u32,
+    /// Number of the release, counted per unit and host.
+    pub release: u32,
+    /// The spec.
+    pub spec: UnitSpec,
+    /// The program's path on the host.
+    pub program: Utf8PathBuf,
+    /// Digest of the program, where it was shipped.
+    pub sha256: Option<String>,
+    /// Unix time by the host's clock: a process that was started before it runs something older than this release.
+    pub starts_after: i64,
+}
+
+impl Record {
+    /// The form that this version writes and reads.
+    pub const VERSION: u32 = 1;
+
+    /// The bytes that are kept.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // A record holds nothing that JSON cannot carry: maps have string keys, numbers are finite.
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Tells whether a process that was started at `started` (Unix time in microseconds) runs something older than
+    /// this release. A record from the future is that of a clock that was wrong, and says nothing.
+    #[must_use]
+    pub fn outdates(&self, started: u64, now: i64) -> bool {
+        let started = i64::try_from(started / 1_000_000).unwrap_or(i64::MAX);
+        self.starts_after <= now && started < self.starts_after
+    }
+
+    /// Reads a record; `None` for one that is damaged or of another form, which is then no worse than none at all.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|record: &Self| record.version == Self::VERSION)
+    }
+}
