@@ -498,7 +498,7 @@ fn is_foreign(file: &FileFound) -> bool {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn chain(error: &RenderError) -> String {

@@ -50,6 +50,6 @@ fn read(path: &Utf8Path) -> std::io::Result<LocalFile> {
         digest.update(&buffer[..count]);
         len += count as u64;
     }
-    let sha256 = format!("{:x}", digest.finalize());
+    let sha256 = hex::encode(digest.finalize());
     Ok(LocalFile { sha256, len, executable, head })
 }
