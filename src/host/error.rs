@@ -57,12 +57,12 @@ pub enum HostError {
         /// What was seen.
         detail: String,
     },
-    /// A step of a change failed; nothing of the step is left behind.
+    /// A step failed on the host; nothing of the step is left behind.
     #[error("{step} on {host}: {detail}")]
     Change {
         /// Host.
         host: String,
-        /// `write /home/bee/…`, `make folder …`, `remove …`.
+        /// `write /home/bee/…`, `make folder …`, `remove …`, `read …`.
         step: String,
         /// The host's own words.
         detail: String,

@@ -5,15 +5,22 @@
 //! everything a plan needs, one [`Batch`] carries every file of a change. A host knows nothing of services.
 
 mod error;
+mod local;
 mod local_file;
+mod places;
+mod proc;
 pub mod process;
 pub mod query;
+mod ssh;
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Formatter};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -22,7 +29,7 @@ pub use self::local_file::{LocalFile, local_file};
 pub use self::query::{Answer, Ask, Base, Cgroup, Facts, FileFound, HostPath, Listener, Observation, Process, Query};
 
 /// A program and its arguments: never a shell line.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Command {
     /// Path or bare name of the program.
     pub program: String,
@@ -84,6 +91,20 @@ impl Command {
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
+    }
+}
+
+impl Debug for Command {
+    /// Leaves out the values of its environment and what it reads: they may be secrets.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("env", &self.env.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("stdin", &self.stdin.len())
+            .field("deadline", &self.deadline)
+            .field("limit", &self.limit)
+            .finish()
     }
 }
 
@@ -213,7 +234,7 @@ pub struct Put {
 }
 
 /// Where the bytes of a [`Put`] come from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Content {
     /// These bytes.
     Bytes(Vec<u8>),
@@ -226,6 +247,18 @@ pub enum Content {
         /// SHA-256 in lower-case hexadecimal.
         sha256: String,
     },
+}
+
+impl Debug for Content {
+    /// Shows the length of bytes, not the bytes: they may be a secret.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => f.debug_tuple("Bytes").field(&bytes.len()).finish(),
+            Self::File { path, len, sha256 } => {
+                f.debug_struct("File").field("path", path).field("len", len).field("sha256", sha256).finish()
+            }
+        }
+    }
 }
 
 /// Everything that one change writes and removes, in one exchange.
@@ -302,4 +335,86 @@ impl Default for Options {
 #[must_use]
 pub fn is_this_machine(destination: &str) -> bool {
     matches!(destination, "localhost" | "127.0.0.1" | "::1" | "[::1]")
+}
+
+/// Names a host by `destination`, as ssh(1) takes it, or this machine; no connection is made before the first exchange.
+#[must_use]
+pub fn open(name: &str, destination: &str, options: &Options) -> Arc<dyn Host> {
+    if is_this_machine(destination) {
+        Arc::new(local::Local::new(name))
+    } else {
+        Arc::new(ssh::Ssh::new(name, destination, options))
+    }
+}
+
+/// Returns the SHA-256 in lower-case hexadecimal and the length in bytes of a file of this machine.
+pub async fn digest_of(path: &Utf8Path) -> Result<(String, u64), HostError> {
+    let file = path.to_owned();
+    let digested = tokio::task::spawn_blocking(move || {
+        #[expect(clippy::disallowed_methods, reason = "a file that is about to be shipped lies here")]
+        let file = std::fs::File::open(file)?;
+        copy_digesting(file, io::sink())
+    });
+    digested.await.map_err(io::Error::other).and_then(|digested| digested).map_err(|source| HostError::Io {
+        host: "this machine".into(),
+        during: format!("read {path}"),
+        source,
+    })
+}
+
+/// Refuses the name of a lock that is not a plain word.
+fn check_lock_name(host: &str, name: &str) -> Result<(), HostError> {
+    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        return Ok(());
+    }
+    let detail = "letters, digits, - and _ make the name of a lock".into();
+    Err(HostError::Unsendable { host: host.into(), what: format!("lock {}", printable(name.as_bytes())), detail })
+}
+
+/// Tells of a lock that `holder`, by its own words, has.
+fn busy(host: &str, holder: &[u8]) -> HostError {
+    let text = printable(holder).split_whitespace().collect::<Vec<_>>().join(" ");
+    let owner = if text.is_empty() { "somebody".into() } else { text.chars().take(200).collect() };
+    HostError::Busy { host: host.into(), owner }
+}
+
+/// Shows a command in a message: one line, not too long.
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(&command.program).chain(&command.args);
+    let line = words.map(|word| printable(word.as_bytes())).collect::<Vec<_>>().join(" ").replace(['\n', '\t'], " ");
+    if line.chars().count() <= 100 { line } else { line.chars().take(99).chain(['…']).collect() }
+}
+
+/// Copies `from` to its end and returns the SHA-256 in lower-case hexadecimal and the number of bytes.
+fn copy_digesting(mut from: impl Read, mut to: impl Write) -> io::Result<(String, u64)> {
+    let mut sha256 = Sha256::new();
+    let mut len = 0;
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok((hex(&sha256.finalize()), len)),
+            Ok(read) => {
+                sha256.update(&buffer[..read]);
+                to.write_all(&buffer[..read])?;
+                len += read as u64;
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+/// Writes bytes as lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        text.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')));
+        text
+    })
+}
+
+/// Sixteen bytes that nobody can guess, as hexadecimal: marks what is ours in a stream, names what is temporary.
+fn nonce() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let word = || RandomState::new().hash_one(std::time::Instant::now());
+    format!("{:016x}{:016x}", word(), word())
 }

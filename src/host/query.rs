@@ -3,7 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Component, Utf8PathBuf};
+
+/// How much of a file an [`Ask::File`] takes.
+pub(super) const FILE_LIMIT: usize = 1 << 20;
+
+/// How many levels of folders an [`Ask::Tree`] goes down.
+pub(super) const TREE_DEPTH: usize = 2;
 
 /// Where a [`HostPath`] begins; the host itself resolves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +43,30 @@ impl HostPath {
     /// Joins a base and the rest of a path.
     pub fn new(base: Base, rel: impl Into<Utf8PathBuf>) -> Self {
         Self { base, rel: rel.into() }
+    }
+}
+
+impl HostPath {
+    /// Says why no host may be asked for this path.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        let rel = self.rel.as_str();
+        if rel.chars().any(char::is_control) {
+            Some("the path holds a control character")
+        } else if rel.starts_with('/') || rel.split('/').any(|part| part == "..") {
+            Some("the path leads out of its folder")
+        } else {
+            None
+        }
+    }
+
+    /// Whether it names nothing below its base.
+    pub(super) fn is_base(&self) -> bool {
+        !self.rel.components().any(|part| matches!(part, Utf8Component::Normal(_)))
+    }
+
+    /// Whether the folders on the way to it are this tool's own, for nobody else to look into.
+    pub(super) fn is_private(&self) -> bool {
+        matches!(self.base, Base::Data | Base::State) && self.rel.starts_with("unitbee")
     }
 }
 
@@ -79,9 +109,9 @@ pub enum Answer {
 pub struct FileFound {
     /// Its content; at most 1 MiB is taken, more is an error of the query.
     pub content: Vec<u8>,
-    /// Permission bits.
+    /// Permission bits, behind a link those of what it points to.
     pub mode: u32,
-    /// Where it points, for a symbolic link.
+    /// Where it points, for a symbolic link; one that leads nowhere, or to `/dev/null`, has no content.
     pub link: Option<Utf8PathBuf>,
 }
 

@@ -1,0 +1,179 @@
+//! The lock of one name on this machine, in the form that `templates/host/lock.sh` keeps on a distant one.
+//!
+//! A lock is a folder with one file, its token, called `free` or after its holder: `<pid>.<start>.<boot>.<nonce>`.
+//! Taking, giving back and taking over from the dead are each one rename of the token away from a name that only one
+//! contender can win; so there is no moment without an owner, and no two of them. The text in the token says who
+//! holds it.
+
+#![expect(clippy::disallowed_methods, reason = "this machine is locked here")]
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::super::{Guard, nonce, places::Places, proc};
+use super::query::boot_id;
+
+const FREE: &str = "free";
+
+/// A lock that may be taken.
+#[derive(Debug)]
+pub(super) struct Lock {
+    folder: Utf8PathBuf,
+    token: Utf8PathBuf,
+}
+
+impl Lock {
+    /// Names a lock of this user on this machine; the state folder may be shared with others over NFS.
+    pub(super) fn of(name: &str) -> Self {
+        let node = rustix::system::uname().nodename().to_string_lossy().replace('/', "");
+        let folder = Places::here().state.join(format!("unitbee/lock/{name}@{node}"));
+        let pid = std::process::id();
+        let start = start_of(pid).unwrap_or(0);
+        let token = folder.join(format!("{pid}.{start}.{}.{}", boot_id(), nonce()));
+        Self { folder, token }
+    }
+
+    /// Where it is.
+    pub(super) fn folder(&self) -> &Utf8Path {
+        &self.folder
+    }
+
+    /// Takes the lock, or returns who holds it.
+    pub(super) fn attempt(&self, owner: &str) -> io::Result<Result<(), String>> {
+        self.prepare()?;
+        if self.rename_from(&self.folder.join(FREE))? {
+            return fs::write(&self.token, owner).map(Ok);
+        }
+        for entry in self.folder.read_dir_utf8()? {
+            let entry = entry?;
+            if is_dead(entry.file_name()) && self.rename_from(entry.path())? {
+                return fs::write(&self.token, owner).map(Ok);
+            }
+            if !entry.file_name().starts_with('.') && entry.file_name() != FREE {
+                return Ok(Err(fs::read_to_string(entry.path()).unwrap_or_default()));
+            }
+        }
+        Ok(Err(String::new()))
+    }
+
+    /// Makes the folder with a free token in it, at one stroke, unless it is there.
+    fn prepare(&self) -> io::Result<()> {
+        if self.folder.read_dir_utf8().is_ok_and(|mut entries| entries.next().is_some()) {
+            return Ok(());
+        }
+        let place = self.folder.parent().unwrap_or(&self.folder);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(place)?;
+        let fresh = place.join(format!(".new.{}", nonce()));
+        fs::DirBuilder::new().mode(0o700).create(&fresh)?;
+        let made = fs::write(fresh.join(FREE), "").and_then(|()| fs::rename(&fresh, &self.folder));
+        match made {
+            Ok(()) => Ok(()),
+            Err(fault) => {
+                fs::remove_dir_all(&fresh)?;
+                // Somebody else was quicker.
+                if self.folder.is_dir() { Ok(()) } else { Err(fault) }
+            }
+        }
+    }
+
+    /// Tells whether we were the one who renamed `token` to ours.
+    fn rename_from(&self, token: &Utf8Path) -> io::Result<bool> {
+        match fs::rename(token, &self.token) {
+            Ok(()) => Ok(true),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+/// A lock that is held; dropping it gives it back.
+#[derive(Debug)]
+pub(super) struct Held(pub(super) Lock);
+
+impl Guard for Held {}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Where this fails, the next one finds a token whose holder is dead.
+        fs::rename(&self.0.token, self.0.folder.join(FREE)).ok();
+    }
+}
+
+/// Tells whether the process that a token is called after has ended.
+fn is_dead(token: &str) -> bool {
+    let mut parts = token.split('.');
+    let (Some(pid), Some(start), Some(boot)) = (parts.next(), parts.next(), parts.next()) else { return false };
+    let (Ok(pid), Ok(start)) = (pid.parse::<i32>(), start.parse::<u64>()) else { return false };
+    if boot != boot_id() {
+        return true;
+    }
+    match u32::try_from(pid).ok().and_then(start_of) {
+        Some(found) => found != start,
+        // Without /proc there is only the number to go by.
+        None => rustix::process::Pid::from_raw(pid).is_none_or(|pid| {
+            rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+                || Utf8Path::new("/proc/self").exists()
+        }),
+    }
+}
+
+/// Returns when a process started, unless it has ended and only waits to be collected.
+fn start_of(pid: u32) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    proc::start_time(&stat).filter(|_| !proc::is_zombie(&stat))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(folder: &Utf8Path, token: &str) -> Lock {
+        Lock { folder: folder.join("l"), token: folder.join("l").join(token) }
+    }
+
+    fn live_token() -> String {
+        let pid = std::process::id();
+        format!("{pid}.{}.{}.{}", start_of(pid).unwrap_or(0), boot_id(), nonce())
+    }
+
+    #[test]
+    fn only_one_holds_it_and_the_other_learns_who() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let (first, second) = (lock(folder, &live_token()), lock(folder, &live_token()));
+        assert_eq!(first.attempt("first").unwrap(), Ok(()));
+        assert_eq!(second.attempt("second").unwrap(), Err("first".into()));
+        drop(Held(first));
+        assert_eq!(second.attempt("second").unwrap(), Ok(()));
+    }
+
+    #[test]
+    fn the_dead_and_those_of_another_boot_are_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        for dead in [format!("{}.1.{}.x", std::process::id(), boot_id()), format!("{}.1.other.x", std::process::id())] {
+            let holder = lock(folder, &dead);
+            assert_eq!(holder.attempt("dead").unwrap(), Ok(()), "{dead}");
+            let next = lock(folder, &live_token());
+            assert_eq!(next.attempt("next").unwrap(), Ok(()), "{dead}");
+            drop(Held(next));
+        }
+    }
+
+    #[test]
+    fn of_many_who_find_it_dead_one_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        assert_eq!(lock(folder, "1.1.other.x").attempt("dead").unwrap(), Ok(()));
+        let winners = std::thread::scope(|scope| {
+            let contenders: Vec<_> = (0..16)
+                .map(|_| scope.spawn(|| lock(folder, &live_token()).attempt("winner").unwrap().is_ok()))
+                .collect();
+            contenders.into_iter().filter(|_| true).map(|it| it.join().unwrap()).filter(|won| *won).count()
+        });
+        assert_eq!(winners, 1);
+    }
+}

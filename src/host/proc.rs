@@ -1,0 +1,148 @@
+//! Readers of what Linux says of itself in text: `/proc`, `/etc/passwd`, the cgroup tree. See proc(5), passwd(5).
+//!
+//! They take bytes and touch nothing, so that this machine and a distant one are read by the same code.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use camino::Utf8PathBuf;
+
+use super::query::Listener;
+
+/// The control files of a cgroup that are read, where they are there.
+pub(super) const CONTROL_FILES: [&str; 11] = [
+    "cgroup.controllers",
+    "cgroup.events",
+    "cpu.max",
+    "cpu.stat",
+    "memory.current",
+    "memory.events",
+    "memory.max",
+    "memory.peak",
+    "memory.swap.max",
+    "pids.current",
+    "pids.max",
+];
+
+/// Returns the start time in ticks since boot: field 22 of `/proc/<pid>/stat`.
+///
+/// `1234 (name with ) and blanks) S 1 1234 …`: only the last parenthesis ends the name.
+pub(super) fn start_time(stat: &[u8]) -> Option<u64> {
+    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let rest = std::str::from_utf8(&stat[after_name..]).ok()?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Tells from `/proc/<pid>/stat` whether a process has ended and only waits for its parent to notice.
+pub(super) fn is_zombie(stat: &[u8]) -> bool {
+    let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'Z' | b'X'))
+}
+
+/// Returns the value of a variable in `/proc/<pid>/environ`, where entries end with a NUL.
+pub(super) fn variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a str> {
+    environ
+        .split(|byte| *byte == 0)
+        .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        .and_then(|value| std::str::from_utf8(value).ok())
+}
+
+/// Returns whole seconds since boot from `/proc/uptime` (`350735.47 234388.90`).
+pub(super) fn uptime(text: &[u8]) -> Option<u64> {
+    let whole = text.split(|byte| *byte == b'.').next()?;
+    std::str::from_utf8(whole).ok()?.trim().parse().ok()
+}
+
+/// Returns the name and home of `uid` from lines such as `bee:x:1000:1000:Bee,,,:/home/bee:/bin/bash`.
+pub(super) fn passwd_entry(passwd: &[u8], uid: u32) -> Option<(String, Utf8PathBuf)> {
+    let uid = uid.to_string();
+    passwd.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok()).find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        (fields.len() >= 7 && fields[2] == uid).then(|| (fields[0].to_owned(), fields[5].into()))
+    })
+}
+
+/// Returns the inode of a socket from where `/proc/<pid>/fd/<n>` points: `socket:[4711]`.
+pub(super) fn socket_inode(link: &str) -> Option<u64> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Adds the listening sockets of `/proc/net/tcp` or `tcp6` whose inode is among `inodes`.
+///
+/// `   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 …`
+pub(super) fn listeners(table: &[u8], inodes: &BTreeSet<u64>, found: &mut BTreeSet<Listener>) {
+    const LISTEN: &str = "0A";
+    for line in table.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok()) {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [_, local, _, LISTEN, _, _, _, _, _, inode, ..] = fields[..] else { continue };
+        let ours = inode.parse().is_ok_and(|inode| inodes.contains(&inode));
+        if let Some(listener) = address(local).filter(|_| ours) {
+            found.insert(listener);
+        }
+    }
+}
+
+/// Reads `0100007F:1F90`: words of 32 bits as a little-endian processor holds them in memory, then the port.
+fn address(text: &str) -> Option<Listener> {
+    let (addr, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let words: Vec<[u8; 4]> = (0..addr.len() / 8)
+        .map(|word| Some(u32::from_str_radix(addr.get(word * 8..word * 8 + 8)?, 16).ok()?.to_le_bytes()))
+        .collect::<Option<_>>()?;
+    let addr = match words[..] {
+        [word] => IpAddr::V4(Ipv4Addr::from(word)),
+        [_, _, _, _] => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(words.concat()).ok()?)),
+        _ => return None,
+    };
+    Some(Listener { addr, port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_time_survives_any_process_name() {
+        let stat = b"77 (a) b (c) S 1 77 77 0 -1 4194560 5 0 0 0 1 2 0 0 20 0 1 0 987654 1 2\n";
+        assert_eq!(start_time(stat), Some(987_654));
+        assert_eq!(start_time(b"77 (cat"), None);
+        assert_eq!(start_time(b""), None);
+    }
+
+    #[test]
+    fn variables_are_found_by_their_whole_name() {
+        let environ = b"HOME=/home/bee\0XDG_DATA_HOME=/srv/d\0DATA=x\0";
+        assert_eq!(variable(environ, "XDG_DATA_HOME"), Some("/srv/d"));
+        assert_eq!(variable(environ, "DATA"), Some("x"));
+        assert_eq!(variable(environ, "XDG_DATA"), None);
+    }
+
+    #[test]
+    fn passwd_is_searched_by_number() {
+        let passwd = b"root:x:0:0:root:/root:/bin/bash\n# note\nbee:x:1000:1000:Bee,,,:/home/bee:/bin/sh\n";
+        assert_eq!(passwd_entry(passwd, 1000), Some(("bee".into(), "/home/bee".into())));
+        assert_eq!(passwd_entry(passwd, 100), None);
+    }
+
+    /// Lines of /proc/net/tcp and tcp6 of a Debian 12 machine with sshd on 22222 and a client connected.
+    #[test]
+    fn only_own_listening_sockets_are_taken() {
+        let tcp = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:56CE 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0000000000000000 100 0 0 10 0
+   1: 0100007F:56CE 0100007F:A1B2 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0000000000000000 100 0 0 10 0
+   2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9 1 0000000000000000 100 0 0 10 0
+   3: junk\n";
+        let tcp6 = b"   0: 00000000000000000000000001000000:56CE 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0 0 10 0\n";
+        let (inodes, mut found) = (BTreeSet::from([4711, 4712, 4713]), BTreeSet::new());
+        listeners(tcp, &inodes, &mut found);
+        listeners(tcp6, &inodes, &mut found);
+        let expected = ["127.0.0.1", "::1"].map(|addr| Listener { addr: addr.parse().unwrap(), port: 22222 });
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn uptime_is_whole_seconds() {
+        assert_eq!(uptime(b"350735.47 234388.90\n"), Some(350_735));
+        assert_eq!(uptime(b""), None);
+    }
+}
