@@ -3,6 +3,7 @@
 //! Nothing here knows of hosts or supervisors: text and specs go in, specs and bytes come out.
 
 pub mod escape;
+pub mod manifest;
 pub mod name;
 pub mod record;
 pub mod render;

@@ -1,0 +1,80 @@
+//! Units that cannot stand beside each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::problem::{Problems, Span};
+
+/// What one unit claims for itself.
+#[derive(Debug)]
+pub(super) struct Claim {
+    /// Service.
+    pub(super) service: String,
+    /// Instance.
+    pub(super) instance: String,
+    /// Where the two are named.
+    pub(super) span: Span,
+    /// Destinations of the machines that it runs on.
+    pub(super) machines: Vec<String>,
+    /// Ports that it listens on, and where they are written.
+    pub(super) ports: BTreeMap<u16, Span>,
+}
+
+impl Claim {
+    /// Returns the name of the unit.
+    pub(super) fn unit(&self) -> String {
+        format!("{}-{}", self.service, self.instance)
+    }
+
+    /// Returns the end of the launchd label.
+    fn label(&self) -> String {
+        format!("{}.{}", self.service, self.instance)
+    }
+}
+
+/// Notes every two units that have one name, or one port on one machine.
+pub(super) fn check(claims: &[Claim], problems: &mut Problems<'_>) {
+    names(claims, problems);
+    ports(claims, problems);
+}
+
+fn names(claims: &[Claim], problems: &mut Problems<'_>) {
+    let mut units = BTreeMap::new();
+    let mut labels = BTreeMap::new();
+    for claim in claims {
+        let (unit, label) = (claim.unit(), claim.label());
+        let clash = match (units.get(&unit), labels.get(&label)) {
+            (Some(first), _) => Some((first, format!("the unit `{unit}` is there twice"))),
+            (None, Some(first)) => Some((first, format!("the launchd label ending in `{label}` is there twice"))),
+            (None, None) => None,
+        };
+        if let Some((first, message)) = clash {
+            let help = "unit and label are made of service and instance; rename one of them";
+            problems.clash(&claim.span, message, help, (first, "first here"));
+        }
+        units.entry(unit).or_insert_with(|| claim.span.clone());
+        labels.entry(label).or_insert_with(|| claim.span.clone());
+    }
+}
+
+fn ports(claims: &[Claim], problems: &mut Problems<'_>) {
+    let mut taken: BTreeMap<(&str, u16), (&Claim, &Span)> = BTreeMap::new();
+    let mut told = BTreeSet::new();
+    for claim in claims {
+        for (machine, (port, span)) in claim.machines.iter().flat_map(|m| claim.ports.iter().map(move |p| (m, p))) {
+            let Some((first, first_span)) = taken.get(&(machine.as_str(), *port)) else {
+                taken.insert((machine, *port), (claim, span));
+                continue;
+            };
+            if !told.insert((span.start, span.end)) {
+                continue;
+            }
+            let (one, other) = (first.unit(), claim.unit());
+            let message = format!("`{one}` and `{other}` both have port {port} on `{machine}`");
+            if *first_span == span {
+                problems.add(span, message, "give each instance its own `port` and write {port} here");
+            } else {
+                problems.clash(span, message, "give one of them another port", (first_span, "first here"));
+            }
+        }
+    }
+}

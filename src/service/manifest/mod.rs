@@ -1,0 +1,78 @@
+//! The manifest: which services are wanted, how, and where.
+//!
+//! [`read`] turns its text into valid specs or into every mistake that it holds, each with its place. It
+//! touches neither files nor the environment. Reading has two steps: `written` takes the TOML apart into the
+//! tables and keys that exist (they are the JSON schema's as well), `expand` makes units of them.
+
+mod clash;
+mod expand;
+mod flags;
+mod hosts;
+mod overrides;
+mod problem;
+mod quantity;
+mod read;
+mod select;
+mod template;
+mod written;
+
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+use toml::de::DeTable;
+
+pub use self::flags::{Flags, from_flags};
+use self::problem::Problems;
+pub use self::problem::{Diagnostic, Diagnostics};
+pub use self::select::{HostWork, SelectError};
+use super::spec::{SliceName, UnitSpec};
+
+/// Name and destination of the machine that we run on.
+pub const THIS_MACHINE: &str = "localhost";
+
+/// A manifest that has been read and found right.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// Slice of all units.
+    pub slice: SliceName,
+    /// The units, in the order of the text.
+    pub units: Vec<Placed>,
+    /// The hosts that it names.
+    pub hosts: BTreeMap<String, HostEntry>,
+}
+
+/// A unit and where it belongs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    /// What is wanted.
+    pub spec: UnitSpec,
+    /// Names of hosts, each once: of [`Manifest::hosts`], or [`THIS_MACHINE`].
+    pub hosts: Vec<String>,
+}
+
+/// A host that a manifest names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostEntry {
+    /// Destination as ssh(1) takes it; [`THIS_MACHINE`] for every way to write the loopback.
+    pub ssh: String,
+    /// Groups that it belongs to.
+    pub tags: Vec<String>,
+}
+
+/// Reads a manifest.
+///
+/// `name` is how the file is called in complaints; `dir` is the absolute folder that the paths of programs to
+/// be shipped are relative to.
+pub fn read(text: &str, name: &str, dir: &Utf8Path) -> Result<Manifest, Diagnostics> {
+    let mut problems = Problems::new(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let help = "strings stand in quotes, lists in [ ], tables in { } or under a [header]";
+        problems.syntax(&error.span().unwrap_or_default(), error.message(), help);
+    }
+    let written = written::read(table, &mut problems);
+    match expand::manifest(&written, dir, &mut problems) {
+        Some(manifest) if problems.is_empty() => Ok(manifest),
+        _ => Err(problems.into_diagnostics(name)),
+    }
+}
