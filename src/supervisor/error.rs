@@ -10,18 +10,18 @@ use crate::host::HostError;
 #[non_exhaustive]
 pub enum SupervisorError {
     /// The supervisor heard the request and refuses it.
-    #[error("{operation} {unit} on {host}: {detail}")]
+    #[error("{operation}{} on {host}: {detail}", unit.as_ref().map_or_else(String::new, |unit| format!(" {unit}")))]
     Refused {
         /// Host.
         host: String,
         /// `start`, `enable`, …
         operation: &'static str,
-        /// Unit without suffix.
-        unit: String,
-        /// Why, as far as the supervisor has a name for it.
+        /// Unit without suffix, where it is about one.
+        unit: Option<String>,
+        /// Why, in so far as it matters here.
         refusal: Refusal,
-        /// The supervisor's own name of the error: `org.freedesktop.systemd1.NoSuchUnit`.
-        name: String,
+        /// The supervisor's own name of the error, where it gave one: `org.freedesktop.systemd1.NoSuchUnit`.
+        name: Option<String>,
         /// The supervisor's own words.
         detail: String,
     },
@@ -71,6 +71,8 @@ pub enum Refusal {
     BadUnitFile,
     /// The unit cannot do this: it has no way to reload, say.
     NotApplicable,
+    /// The unit has no such process.
+    NoSuchProcess,
     /// Anything else; the name tells.
     Other,
 }
@@ -101,7 +103,7 @@ impl SupervisorError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Refused { refusal, unit, .. } => match refusal {
+            Self::Refused { refusal, unit: Some(unit), .. } => match refusal {
                 Refusal::NoSuchUnit => Some(format!("`unitbee install {unit}` puts it there")),
                 Refusal::Masked => {
                     Some(format!("`systemctl --user unmask {unit}.service` on the host, if it is to run"))
@@ -110,7 +112,7 @@ impl SupervisorError {
                     "`systemd-analyze --user verify {unit}.service` on the host names the line that it does not accept"
                 )),
                 Refusal::NotApplicable => Some(format!("`unitbee restart {unit}` does it with a new process")),
-                Refusal::Other => None,
+                Refusal::NoSuchProcess | Refusal::Other => None,
             },
             Self::Missing { missing, user, .. } => match missing {
                 Missing::Systemd => None,
@@ -120,7 +122,7 @@ impl SupervisorError {
                 }
             },
             Self::Host(error) => error.hint(),
-            Self::Unanswered { .. } | Self::WrongManager { .. } => None,
+            Self::Refused { .. } | Self::Unanswered { .. } | Self::WrongManager { .. } => None,
         }
     }
 

@@ -260,7 +260,8 @@ pub enum Watch {
 }
 
 impl Watch {
-    /// Waits until the unit may have changed since the last call, at most `deadline`; `false` once that is over.
+    /// Waits until a look at the unit is worth it, at most `deadline` and often less; tells whether the supervisor
+    /// spoke of a change since the last call.
     pub async fn changed(&mut self, deadline: Duration) -> bool {
         match self {
             Self::Systemd(watch) => watch.changed(deadline).await,
