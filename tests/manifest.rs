@@ -1,6 +1,7 @@
 //! The manifest: what is read, what is complained about and how, and that the schema says the same.
 
 use camino::Utf8Path;
+use proptest::prelude::*;
 use unitbee::service::manifest::{self, Diagnostics, HostWork, Manifest};
 use unitbee::service::spec::{Program, UnitSpec};
 
@@ -97,4 +98,200 @@ fn flags_go_through_the_same_rules() {
       |
       = help: write "1G", which counts in 1024
     "#);
+}
+
+#[test]
+fn every_mistake_is_told_at_its_place() {
+    let wrong = read(include_str!("manifest/mistakes.toml")).unwrap_err();
+    insta::assert_snapshot!(wrong.render(false));
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_told_line_by_line() {
+    let wrong = read(include_str!("manifest/broken.toml")).unwrap_err();
+    insta::assert_snapshot!(wrong.render(false));
+}
+
+/// Reads a manifest that must be wrong and gives the messages.
+fn wrong(text: &str) -> Vec<String> {
+    let wrong = read(text).expect_err(text);
+    wrong.iter().map(|one| format!("{}:{} {}", one.line, one.column, one.message)).collect()
+}
+
+#[test]
+fn complaints_are_machine_readable() {
+    let wrong = read("[service.a]\ncommand = ['a']\nbuild = 'é'; x\nlimits.memory = 'é'\n").unwrap_err();
+    assert_eq!(wrong.len(), 2);
+    assert_eq!(wrong.to_string(), "2 mistakes in unitbee.toml");
+    assert_eq!(
+        serde_json::to_value(&wrong).unwrap()[1],
+        serde_json::json!({
+            "file": "unitbee.toml", "line": 4, "column": 17, "message": "\"é\" is no size",
+            "help": "write a number with K, M, G or T, such as \"512M\" or \"1.5G\"; they count in 1024",
+        })
+    );
+    assert!(wrong.render(true).contains("\u{1b}["));
+}
+
+#[test]
+fn a_manifest_without_services_is_wrong() {
+    for empty in ["", "# nothing", "slice = 'x'", "[service]", "[host.a]"] {
+        assert_eq!(wrong(empty), ["1:1 the manifest names no service"], "{empty}");
+    }
+}
+
+#[test]
+fn control_characters_are_shown_as_pictures() {
+    let shown = read("slice = \"x\u{1b}[31m\"\n\"\\u001b]0;x\\u0007\" = 1\n").unwrap_err().render(false);
+    assert!(shown.contains('␛'), "{shown}");
+    assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+}
+
+#[test]
+fn what_no_supervisor_carries_is_wrong() {
+    let long = "x".repeat(131_072);
+    for (key, value) in [
+        ("command", r#"["a", "b\u0000c"]"#.to_owned()),
+        ("command", r#"["a", "\uffff"]"#.to_owned()),
+        ("command", format!("['a', '{long}']")),
+        ("env.A", format!("'{long}'")),
+        ("env.A", r#""\u0000""#.to_owned()),
+        ("working_dir", r#""/a\u0001""#.to_owned()),
+        ("working_dir", "'/a '".to_owned()),
+        ("systemd.Service.Nice", r#""1\\""#.to_owned()),
+        ("launchd.\"a\\u0000\"", "1".to_owned()),
+        ("launchd.a", "{ b = [nan] }".to_owned()),
+    ] {
+        let command = if key == "command" { "" } else { "command = ['a']\n" };
+        let told = wrong(&format!("[service.a]\n{command}{key} = {value}\n"));
+        assert_eq!(told.len(), 1, "{key} = {value:.40}: {told:?}");
+    }
+    let word = "x".repeat(131_071);
+    assert_eq!(right(&format!("[service.a]\ncommand = ['a', '{word}']")).units[0].spec.args[0].len(), 131_071);
+}
+
+#[test]
+fn programs_are_shipped_found_or_looked_up() {
+    let program = |word: &str| right(&format!("[service.a]\ncommand = ['{word}']")).units[0].spec.program.clone();
+    assert_eq!(program("./bin//a"), Program::Shipped("/work/llm/bin/a".into()));
+    assert_eq!(program("../a"), Program::Shipped("/work/llm/../a".into()));
+    assert_eq!(program("/opt/./{service}"), Program::Path("/opt/a".into()));
+    assert_eq!(program("python3.13"), Program::Name("python3.13".to_owned()));
+}
+
+#[test]
+fn names_ports_and_hosts_do_not_clash_across_services() {
+    let manifest = |a: &str, b: &str| {
+        format!(
+            "[service.a]\ncommand=['a']\n{a}\n[service.b]\ncommand=['b']\n{b}\n[host.x]\nssh='u@x'\n[host.y]\nssh='u@x'\n[host.z]\ntags=['t']\n[host.me]\nssh='::1'\n"
+        )
+    };
+    let port = "instances.i.port = 80";
+    let clash = |told: &[String]| assert!(told.len() == 1 && told[0].contains("both have port 80"), "{told:?}");
+    clash(&wrong(&manifest(port, port)));
+    clash(&wrong(&manifest(port, "health.url = 'http://[::1]/'")));
+    clash(&wrong(&manifest(port, "hosts = ['me']\ninstances.i.port = '80'")));
+    clash(&wrong(&manifest(
+        "health.url='http://localhost'\nhosts=['x']",
+        "health.url='http://0.0.0.0'\nhosts=['y', 'z']",
+    )));
+    right(&manifest("instances.i.port = 80\nhosts=['x']", "instances.i.port = 80\nhosts=['t']"));
+    right(&manifest("health.url='http://gateway/'", "health.url='http://gateway/'"));
+
+    let label = "[service.'a.b']\ncommand=['a']\ninstances.c = {}\n[service.a]\ncommand=['a']\ninstances.'b.c' = {}\n";
+    assert_eq!(wrong(label), ["6:11 the launchd label ending in `a.b.c` is there twice"]);
+    let long = format!("[service.a]\ncommand=['a']\ninstances.{} = {{}}\n", "x".repeat(199));
+    assert!(wrong(&long)[0].contains("the name has 201 bytes, 200 are allowed"), "{:?}", wrong(&long));
+}
+
+#[test]
+fn instances_can_be_counted() {
+    let manifest = right("[service.a]\ncommand = ['a', '{instance}', '{{unit}}', '{unit}']\ninstances = 11\n");
+    assert_eq!(selected(&manifest, &["a-1?", "a-2"], &[]), ["localhost (localhost): a-2 a-10 a-11"]);
+    assert_eq!(manifest.units[10].spec.args, ["11", "{unit}", "a-11"]);
+}
+
+#[test]
+fn a_selection_of_nothing_says_what_there_is() {
+    let llm = right(LLM);
+    assert_eq!(
+        selected(&llm, &["llm", "lm-*"], &[]),
+        ["no service or unit of the manifest matches `lm-*`", "there are llm-8080, llm-8081"]
+    );
+    assert_eq!(selected(&llm, &[], &["-oX"]), ["\"-oX\" is no host", "there are gpu, gpu1, gpu2, localhost"]);
+    let text =
+        "[service.a]\ncommand=['a']\n[service.b]\ncommand=['b']\nhosts=['x']\n[host.x]\n[host.me]\nssh='127.0.0.1'\n";
+    let manifest = right(text);
+    assert_eq!(
+        selected(&manifest, &["a"], &["x"]),
+        ["nothing that was asked for is placed on `x`", "it is placed on localhost"]
+    );
+    // This machine under any of its names, and only with what is placed on it.
+    assert_eq!(selected(&manifest, &[], &["localhost"]), ["localhost (localhost): a-main"]);
+    assert_eq!(selected(&manifest, &[], &["me", "127.0.0.1"]), ["localhost (localhost): a-main"]);
+    assert_eq!(selected(&manifest, &[], &["x", "new"]), ["new (new): a-main b-main", "x (x): b-main"]);
+}
+
+#[test]
+fn the_starter_is_right_with_and_without_what_it_switches_off() {
+    let command = ["./run me".to_owned(), "{port} \"x\"\n".to_owned()];
+    for name in ["hello", "my app!", "..", "é", "a.b"] {
+        let starter = manifest::starter(name, &command, None);
+        let spec = &right(&starter).units[0].spec;
+        assert_eq!(spec.args, [command[1].clone()]);
+        let instances = |line: &&str| line.starts_with("#instances");
+        let with = starter.lines().map(|line| if instances(&line) { &line[1..] } else { line });
+        assert_eq!(right(&with.collect::<Vec<_>>().join("\n")).units.len(), 2);
+        let others = starter.lines().filter(|line| !instances(line)).map(switched_on);
+        assert_eq!(right(&others.collect::<Vec<_>>().join("\n")).hosts.len(), 1);
+    }
+    insta::assert_snapshot!(manifest::starter("hello", &["target/release/hello".to_owned()], Some("cargo build -r")));
+}
+
+fn switched_on(line: &str) -> &str {
+    line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line)
+}
+
+/// Reads what may be anything; whatever is wrong with it must be within it and fit to be shown.
+fn survives(text: &str) -> Result<(), TestCaseError> {
+    let Err(wrong) = read(text) else { return Ok(()) };
+    prop_assert!(wrong.len() > 0);
+    for one in &wrong {
+        prop_assert!((1..=text.lines().count() + 1).contains(&one.line), "{:?}", one);
+        let line = text.split('\n').nth(one.line - 1).unwrap_or_default();
+        prop_assert!((1..=line.chars().count() + 1).contains(&one.column), "{:?}", one);
+        prop_assert!(!one.message.is_empty() && !one.help.is_empty());
+    }
+    let shown = wrong.render(false);
+    prop_assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{:?}", shown);
+    prop_assert!(!wrong.render(true).is_empty());
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_read_without_panic(text in any::<String>()) {
+        survives(&text)?;
+    }
+
+    #[test]
+    fn anything_like_toml_is_read_without_panic(text in "([a-c.\"' =\\[\\]{}0-9\n\r\t#é,\\\\-]|service|command|host){0,60}") {
+        survives(&text)?;
+    }
+
+    #[test]
+    fn mutated_manifests_are_read_without_panic(
+        which in prop::sample::select(vec![HELLO, LLM, include_str!("manifest/mistakes.toml")]),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, "[a-z\"'{}\\[\\]=,.0-9\n\\\\\u{0}é]{0,4}"), 1..5),
+    ) {
+        let mut text = which.to_owned();
+        for (at, length, put) in cuts {
+            let start = text.floor_char_boundary(at.index(text.len() + 1));
+            let end = text.floor_char_boundary(start + length).max(start);
+            text.replace_range(start..end, &put);
+        }
+        survives(&text)?;
+    }
 }

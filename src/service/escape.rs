@@ -316,7 +316,7 @@ fn check_path_characters(path: &Utf8Path, unfit: impl Fn(char) -> bool) -> Resul
 }
 
 /// Refuses what no text can be that passes through systemd, its bus and execve(2).
-fn check_text(text: &str) -> Result<(), EscapeError> {
+pub(super) fn check_text(text: &str) -> Result<(), EscapeError> {
     match text.char_indices().find(|(_, c)| *c == '\0' || is_noncharacter(*c)) {
         None => Ok(()),
         Some((at, '\0')) => Err(EscapeError::Nul { at }),

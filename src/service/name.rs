@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 const UNIT_MAX: usize = 200;
 
 /// Slices that systemd itself or a session manager puts things into.
-const TAKEN_SLICES: [&str; 8] = ["app", "background", "capsule", "init", "machine", "session", "system", "user"];
+pub(super) const TAKEN_SLICES: [&str; 8] =
+    ["app", "background", "capsule", "init", "machine", "session", "system", "user"];
 
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

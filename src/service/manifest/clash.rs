@@ -13,8 +13,8 @@ pub(super) struct Claim {
     pub(super) instance: String,
     /// Where the two are named.
     pub(super) span: Span,
-    /// Destinations of the machines that it runs on.
-    pub(super) machines: Vec<String>,
+    /// The machines that it runs on: destination and name.
+    pub(super) machines: BTreeMap<String, String>,
     /// Ports that it listens on, and where they are written.
     pub(super) ports: BTreeMap<u16, Span>,
 }
@@ -60,9 +60,10 @@ fn ports(claims: &[Claim], problems: &mut Problems<'_>) {
     let mut taken: BTreeMap<(&str, u16), (&Claim, &Span)> = BTreeMap::new();
     let mut told = BTreeSet::new();
     for claim in claims {
-        for (machine, (port, span)) in claim.machines.iter().flat_map(|m| claim.ports.iter().map(move |p| (m, p))) {
-            let Some((first, first_span)) = taken.get(&(machine.as_str(), *port)) else {
-                taken.insert((machine, *port), (claim, span));
+        let there = |machine| claim.ports.iter().map(move |port| (machine, port));
+        for ((destination, machine), (port, span)) in claim.machines.iter().flat_map(there) {
+            let Some((first, first_span)) = taken.get(&(destination.as_str(), *port)) else {
+                taken.insert((destination, *port), (claim, span));
                 continue;
             };
             if !told.insert((span.start, span.end)) {

@@ -63,7 +63,8 @@ struct Service<'a> {
     written: &'a written::Service,
     dir: &'a Utf8Path,
     placed: Vec<String>,
-    machines: Vec<String>,
+    /// Destination and name of the hosts that it is placed on.
+    machines: BTreeMap<String, String>,
     shared: Shared,
     /// Keys that at least one instance has.
     keys: BTreeSet<&'a str>,
@@ -92,10 +93,8 @@ impl<'a> Service<'a> {
             problems.absence(&name.span, message, "add command = [\"program\", \"argument\"]");
         }
         let placed = hosts::place(&written.hosts, hosts, problems);
-        let mut machines: Vec<_> =
-            placed.iter().map(|name| hosts.get(name).map_or(name, |host| &host.ssh).clone()).collect();
-        machines.sort();
-        machines.dedup();
+        let destination = |name: &String| hosts.get(name).map_or(name, |host| &host.ssh).clone();
+        let machines = placed.iter().map(|name| (destination(name), name.clone())).collect();
         let keys = match written.instances.value() {
             Some(Instances::Named(named)) => {
                 named.iter().flat_map(|(_, keys)| keys.value.keys()).map(|key| key.value.as_str()).collect()

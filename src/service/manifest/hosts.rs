@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::problem::Problems;
-use super::read::{At, Entry, List, Map, closest};
+use super::read::{At, Entry, List, Map, closest, toml_key};
 use super::{HostEntry, THIS_MACHINE, written};
 
 const NAMING: &str = "write it without blanks and without a leading `-`";
@@ -98,14 +98,5 @@ fn suggestion(name: &str, hosts: &BTreeMap<String, HostEntry>) -> String {
         Some(close) => format!("did you mean `{close}`?"),
         None if is_destination(name) => format!("add [host.{}]", toml_key(name)),
         None => NAMING.to_owned(),
-    }
-}
-
-/// Writes a key of TOML, in quotes where it needs them.
-fn toml_key(name: &str) -> String {
-    if name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
-        name.to_owned()
-    } else {
-        format!("{name:?}")
     }
 }

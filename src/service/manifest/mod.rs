@@ -2,7 +2,6 @@
 //!
 //! [`read`] turns its text into valid specs or into every mistake that it holds, each with its place. It
 //! touches neither files nor the environment. Reading has two steps: `written` takes the TOML apart into the
-//! tables and keys that exist (they are the JSON schema's as well), `expand` makes units of them.
 
 mod clash;
 mod expand;
@@ -13,6 +12,7 @@ mod problem;
 mod quantity;
 mod read;
 mod select;
+mod starter;
 mod template;
 mod written;
 
@@ -25,6 +25,7 @@ pub use self::flags::{Flags, from_flags};
 use self::problem::Problems;
 pub use self::problem::{Diagnostic, Diagnostics};
 pub use self::select::{HostWork, SelectError};
+pub use self::starter::starter;
 use super::spec::{SliceName, UnitSpec};
 
 /// Name and destination of the machine that we run on.
@@ -67,8 +68,7 @@ pub fn read(text: &str, name: &str, dir: &Utf8Path) -> Result<Manifest, Diagnost
     let mut problems = Problems::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        let help = "strings stand in quotes, lists in [ ], tables in { } or under a [header]";
-        problems.syntax(&error.span().unwrap_or_default(), error.message(), help);
+        problems.syntax(error);
     }
     let written = written::read(table, &mut problems);
     match expand::manifest(&written, dir, &mut problems) {

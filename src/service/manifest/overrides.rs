@@ -123,17 +123,6 @@ pub(super) fn is_systemd_key(key: &str) -> bool {
     key.starts_with(|c: char| c.is_ascii_alphabetic()) && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// Returns why a text cannot stand on one line of a unit file.
-pub(super) fn not_a_line(value: &str) -> Option<&'static str> {
-    if value.chars().any(|c| c.is_control() && c != '\t') {
-        Some("the value holds a line break or another control character")
-    } else if value.ends_with('\\') {
-        Some("the value ends in a backslash, which would swallow the next line")
-    } else {
-        None
-    }
-}
-
 /// Returns the schema of the keys of a section.
 pub(super) fn key_schema(section: &str) -> Value {
     let denied: Vec<_> = decided(section).iter().map(|(key, _)| *key).collect();
@@ -164,13 +153,5 @@ mod tests {
             assert!(is_systemd_key(key), "{key}");
         }
         assert_eq!(instead_of_launchd("ProcessType"), None);
-    }
-
-    #[test]
-    fn a_value_stays_on_its_line() {
-        assert_eq!(not_a_line("a\tb %h"), None);
-        assert!(not_a_line("x\n[Service]\nExecStart=/bin/sh").is_some());
-        assert!(not_a_line("x\rExecStart=/bin/sh").is_some());
-        assert!(not_a_line("x\\").is_some());
     }
 }

@@ -152,10 +152,10 @@ impl<'a> Problems<'a> {
     }
 
     /// Notes that the text is no TOML; of several such errors in one line the first is the true one.
-    pub(super) fn syntax(&mut self, span: &Span, message: &str, help: impl Into<String>) {
-        let span = self.in_line(span);
+    pub(super) fn syntax(&mut self, error: &toml::de::Error) {
+        let span = self.in_line(&error.span().unwrap_or_default());
         if self.syntax.insert(line_around(self.source, span.start).start) {
-            self.push(&span, message.to_owned(), help.into(), None, false);
+            self.push(&span, error.message().to_owned(), syntax_help(error.message()).to_owned(), None, false);
         }
     }
 
@@ -165,8 +165,8 @@ impl<'a> Problems<'a> {
 
     fn push(&mut self, span: &Span, message: String, help: String, related: Option<(Span, String)>, absence: bool) {
         let span = self.in_line(span);
-        // A mistake in a service is found again in each of its instances.
-        if !self.list.iter().any(|p| p.span == span && p.message == message) {
+        // A mistake in a service is found again in each of its instances, maybe in other words.
+        if !self.list.iter().any(|p| p.span == span && p.help == help) {
             self.list.push(Problem { span, message, help, related, absence });
         }
     }
@@ -194,6 +194,18 @@ impl<'a> Problems<'a> {
         let list = self.list.into_iter().map(|p| locate(p, source, file)).collect();
         Diagnostics { source: source.to_owned(), list }
     }
+}
+
+fn syntax_help(message: &str) -> &'static str {
+    let helps = [
+        ("duplicate key", "a key or [header] can be there once; remove one of them"),
+        ("must be quoted", "write it in quotes"),
+        ("missing comma", "put commas between the items, and a `]` behind the last"),
+        ("unclosed", "close it on the same line; only lists and \"\"\"texts\"\"\" go over several"),
+        ("key with no value", "write it as key = value"),
+    ];
+    let known = helps.iter().find(|(part, _)| message.contains(part)).map(|(_, help)| *help);
+    known.unwrap_or("strings stand in quotes, lists in [ ], tables in { } or under a [header]")
 }
 
 fn locate(problem: Problem, source: &str, file: &str) -> Diagnostic {

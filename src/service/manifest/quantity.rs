@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Longest time span; far below what overflows when it is added to a clock.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
+/// Ten thousand cores: more than there are, and less than what systemd takes for no limit.
+const MOST_PERCENT: u32 = 1_000_000;
+
 /// What is wrong with a quantity and how to write it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
@@ -67,7 +70,7 @@ pub(super) fn percent(text: &str) -> Result<u32, Wrong> {
         ("%", Ok(0)) if number.fraction.is_empty() => {
             wrong(format!("{text:?} lets nothing run"), "leave the key out for no limit")
         }
-        ("%", Ok(percent)) if number.fraction.is_empty() => Ok(percent),
+        ("%", Ok(percent)) if number.fraction.is_empty() && percent <= MOST_PERCENT => Ok(percent),
         ("", _) => match number.times(100).filter(|&percent| percent > 0) {
             Some(percent) => wrong(
                 format!("{text:?} is no share of a processor"),

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 use toml::Spanned;
 use toml::de::{DeInteger, DeString, DeTable, DeValue};
 
 use super::problem::{Problems, Span};
 use super::quantity::{self, Wrong};
 use super::template::Text;
+use crate::service::escape::check_text;
 
 /// A value and the place to point at when it is wrong: the literal, or the key of a table or list.
 #[derive(Debug, Clone)]
@@ -104,6 +105,12 @@ pub(super) fn closest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
         .map(|(_, known)| known)
 }
 
+/// Writes a key, in quotes where it needs them.
+pub(super) fn toml_key(name: &str) -> Cow<'_, str> {
+    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    if bare { name.into() } else { toml::Value::from(name).to_string().into() }
+}
+
 /// Declares a table of the manifest: a struct of entries, how it is read, and its schema.
 macro_rules! table {
     ($($(#[$meta:meta])* struct $name:ident { $($(#[$key_meta:meta])* $key:ident: $type:ty,)* })*) => { $(
@@ -139,19 +146,27 @@ macro_rules! table {
 }
 pub(super) use table;
 
-impl<T: JsonSchema> JsonSchema for Entry<T> {
-    fn inline_schema() -> bool {
-        true
-    }
+/// Says how a type that is not derived looks in the schema.
+macro_rules! schema {
+    ($type:ty $(where $param:ident)?, $generator:pat => $schema:expr) => {
+        impl$(<$param: schemars::JsonSchema>)? schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
 
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
 
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<T>()
-    }
+            fn json_schema($generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $schema
+            }
+        }
+    };
 }
+pub(super) use schema;
+
+schema!(Entry<T> where T, generator => generator.subschema_for::<T>());
 
 /// A list.
 #[derive(Debug)]
@@ -174,19 +189,7 @@ impl<T: Read> Read for List<T> {
     }
 }
 
-impl<T: JsonSchema> JsonSchema for List<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "List".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "array", "items": generator.subschema_for::<T>() })
-    }
-}
+schema!(List<T> where T, generator => json_schema!({ "type": "array", "items": generator.subschema_for::<T>() }));
 
 /// A table whose keys are the user's, in the order of the text.
 #[derive(Debug)]
@@ -212,6 +215,9 @@ impl<T: Read> Read for Map<T> {
         let Some(table) = value.as_table() else { return Self::mistyped(value, span, problems) };
         let entries = in_order(table).into_iter().map(|(key, value)| {
             let span = key.span();
+            if let Err(error) = check_text(key.get_ref()) {
+                problems.add(&span, format!("the key cannot be used: {error}"), "leave it out");
+            }
             let value = entry(&span, value, problems);
             (At { value: key.get_ref().clone().into_owned(), span }, value)
         });
@@ -219,19 +225,7 @@ impl<T: Read> Read for Map<T> {
     }
 }
 
-impl<T: JsonSchema> JsonSchema for Map<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Map".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<T>() })
-    }
-}
+schema!(Map<T> where T, generator => json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<T>() }));
 
 impl Read for String {
     const WANTED: &'static str = "a string";
@@ -239,11 +233,14 @@ impl Read for String {
 
     fn read(value: &DeValue<'_>, span: &Span, problems: &mut Problems<'_>) -> Option<Self> {
         match value.as_str() {
-            Some(text) if text.contains('\0') => {
-                problems.add(span, "the string holds a NUL character", "leave it out; no program can be given one");
-                None
+            Some(text) => {
+                if let Err(error) = check_text(text) {
+                    let help = "leave it out; no supervisor hands it on";
+                    problems.add(span, format!("the string cannot be used: {error}"), help);
+                    return None;
+                }
+                Some(text.to_owned())
             }
-            Some(text) => Some(text.to_owned()),
             None => Self::mistyped(value, span, problems),
         }
     }
@@ -258,23 +255,11 @@ impl Read for Text {
     }
 }
 
-impl JsonSchema for Text {
-    fn inline_schema() -> bool {
-        true
-    }
+schema!(Text, _ => json_schema!({ "type": "string" }));
 
-    fn schema_name() -> Cow<'static, str> {
-        "Text".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string" })
-    }
-}
-
-/// Reads a whole number from 0 up, in any notation of TOML.
-fn whole(number: &DeInteger<'_>) -> Option<u64> {
-    u64::from_str_radix(number.as_str(), number.radix()).ok()
+/// Reads a whole number in any notation of TOML, whose numbers are those of an `i64`.
+pub(super) fn whole(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 impl Read for u64 {
@@ -283,7 +268,7 @@ impl Read for u64 {
 
     fn read(value: &DeValue<'_>, span: &Span, problems: &mut Problems<'_>) -> Option<Self> {
         let Some(number) = value.as_integer() else { return Self::mistyped(value, span, problems) };
-        let read = whole(number);
+        let read = whole(number).and_then(|number| Self::try_from(number).ok());
         if read.is_none() {
             problems.add(span, "the number is negative or too large", "write a whole number from 0 up");
         }
@@ -324,19 +309,7 @@ impl Read for Size {
     }
 }
 
-impl JsonSchema for Size {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Size".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": quantity::SIZE })
-    }
-}
+schema!(Size, _ => json_schema!({ "type": "string", "pattern": quantity::SIZE }));
 
 /// Hundredths of a core.
 #[derive(Debug, Clone, Copy)]
@@ -355,19 +328,7 @@ impl Read for Percent {
     }
 }
 
-impl JsonSchema for Percent {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Percent".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": quantity::PERCENT })
-    }
-}
+schema!(Percent, _ => json_schema!({ "type": "string", "pattern": quantity::PERCENT }));
 
 /// A time span.
 #[derive(Debug, Clone, Copy)]
@@ -387,16 +348,4 @@ impl Read for TimeSpan {
     }
 }
 
-impl JsonSchema for TimeSpan {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "TimeSpan".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "integer"], "pattern": quantity::TIME_SPAN, "minimum": 0 })
-    }
-}
+schema!(TimeSpan, _ => json_schema!({ "type": ["string", "integer"], "pattern": quantity::TIME_SPAN, "minimum": 0 }));

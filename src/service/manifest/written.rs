@@ -1,14 +1,13 @@
 //! The manifest as it is written: its tables and keys, which are also the JSON schema's.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 use toml::de::DeValue;
 
 use super::overrides;
 use super::problem::{Problems, Span};
-use super::read::{At, Entry, List, Map, Percent, Read, Size, TimeSpan, table};
+use super::read::{At, Entry, List, Map, Percent, Read, Size, TimeSpan, schema, table, whole};
 use super::template::Text;
+use crate::service::name::TAKEN_SLICES;
 use crate::service::spec::{RestartWhen, Scope};
 
 /// Most instances that can be asked for by number.
@@ -16,16 +15,17 @@ const MOST_INSTANCES: u64 = 1000;
 
 const PART: &str = "^[A-Za-z0-9_:][A-Za-z0-9_:.-]*$";
 const ENV: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
-const URL: &str = "^[Hh][Tt][Tt][Pp][Ss]?://[^ ]+$";
+const URL: &str = r"^([Hh][Tt][Tt][Pp][Ss]?://[^ ]+|.*\{.*)$";
 
 table! {
     /// What should run, and where.
+    #[schemars(title = "unitbee manifest", extend("required" = ["service"]))]
     struct Written {
         /// Slice that all units are put into, without `.slice`; launchd labels start with `com.` and this. Default: rbee.
-        #[schemars(extend("pattern" = "^[A-Za-z0-9_:][A-Za-z0-9_:.]*$", "default" = "rbee"))]
+        #[schemars(extend("pattern" = "^[A-Za-z0-9_:][A-Za-z0-9_:.]*$", "not" = { "enum": TAKEN_SLICES }))]
         slice: String,
         /// The services, by name.
-        #[schemars(extend("propertyNames" = { "pattern": PART }))]
+        #[schemars(extend("propertyNames" = { "pattern": PART }, "minProperties" = 1))]
         service: Map<Service>,
         /// The hosts, by name.
         host: Map<Host>,
@@ -108,6 +108,7 @@ table! {
         /// Longest pause, reached by growing. Default: 1min.
         max_delay: TimeSpan,
         /// Restarts in a row after which it stays down; 0 means never give up. Default: 10.
+        #[schemars(extend("maximum" = u32::MAX))]
         give_up_after: u32,
     }
 
@@ -143,6 +144,7 @@ table! {
         /// A file is rotated beyond this size. Default: 10M.
         max_size: Size,
         /// Rotated files that are kept. Default: 3.
+        #[schemars(extend("maximum" = u32::MAX))]
         keep: u32,
     }
 
@@ -191,29 +193,19 @@ impl Read for Instances {
     }
 }
 
-impl JsonSchema for Instances {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Instances".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut keys = generator.subschema_for::<Map<Scalar>>();
-        keys.insert(
-            "propertyNames".into(),
-            serde_json::json!({
-                "pattern": ENV, "not": { "enum": super::expand::BUILT_IN }
-            }),
-        );
-        json_schema!({ "oneOf": [
-            { "type": "integer", "minimum": 1, "maximum": MOST_INSTANCES },
-            { "type": "object", "minProperties": 1, "propertyNames": { "pattern": PART }, "additionalProperties": keys },
-        ] })
-    }
-}
+schema!(Instances, generator => {
+    let mut keys = generator.subschema_for::<Map<Scalar>>();
+    keys.insert(
+        "propertyNames".into(),
+        serde_json::json!({
+            "pattern": ENV, "not": { "enum": super::expand::BUILT_IN }
+        }),
+    );
+    json_schema!({ "oneOf": [
+        { "type": "integer", "minimum": 1, "maximum": MOST_INSTANCES },
+        { "type": "object", "minProperties": 1, "propertyNames": { "pattern": PART }, "additionalProperties": keys },
+    ] })
+});
 
 /// A string, number or truth value, as the text that it is filled in as.
 #[derive(Debug)]
@@ -228,7 +220,7 @@ impl Read for Scalar {
             DeValue::String(_) => String::read(value, span, problems).map(Self),
             DeValue::Boolean(truth) => Some(Self(truth.to_string())),
             DeValue::Integer(number) => {
-                let read = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                let read = whole(number);
                 if read.is_none() {
                     problems.add(span, "the number is too large", "write it in quotes");
                 }
@@ -239,19 +231,7 @@ impl Read for Scalar {
     }
 }
 
-impl JsonSchema for Scalar {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Scalar".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "integer", "boolean"] })
-    }
-}
+schema!(Scalar, _ => json_schema!({ "type": ["string", "integer", "boolean"] }));
 
 /// What a key of systemd is set to, once or several times.
 #[derive(Debug)]
@@ -270,20 +250,10 @@ impl Read for Setting {
     }
 }
 
-impl JsonSchema for Setting {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Setting".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let (one, many) = (generator.subschema_for::<Scalar>(), generator.subschema_for::<List<Scalar>>());
-        json_schema!({ "anyOf": [one, many] })
-    }
-}
+schema!(Setting, generator => {
+    let (one, many) = (generator.subschema_for::<Scalar>(), generator.subschema_for::<List<Scalar>>());
+    json_schema!({ "anyOf": [one, many] })
+});
 
 /// A value of a property list.
 #[derive(Debug)]
@@ -296,8 +266,9 @@ impl Read for Property {
     fn read(value: &DeValue<'_>, span: &Span, problems: &mut Problems<'_>) -> Option<Self> {
         let property = match value {
             DeValue::String(_) => plist::Value::String(String::read(value, span, problems)?),
-            DeValue::Integer(_) => {
-                plist::Value::Integer(Scalar::read(value, span, problems)?.0.parse::<i64>().ok()?.into())
+            DeValue::Integer(number) => {
+                Scalar::read(value, span, problems)?;
+                plist::Value::Integer(whole(number)?.into())
             }
             DeValue::Float(number) => match number.as_str().parse::<f64>() {
                 Ok(number) if number.is_finite() => plist::Value::Real(number),
@@ -318,19 +289,7 @@ impl Read for Property {
     }
 }
 
-impl JsonSchema for Property {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Property".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number", "boolean", "array", "object"] })
-    }
-}
+schema!(Property, _ => json_schema!({ "type": ["string", "number", "boolean", "array", "object"] }));
 
 /// Reads one of a closed set of words.
 fn word<T: Copy>(words: &[(&str, T)], value: &DeValue<'_>, span: &Span, problems: &mut Problems<'_>) -> Option<T> {

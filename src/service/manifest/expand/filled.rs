@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::problem::{Problems, Span};
 use super::super::read::{At, Entry, closest};
@@ -11,11 +11,10 @@ use super::super::template::{Text, Unresolved};
 use super::super::written;
 use super::shared::env_name;
 use super::{Instance, Service};
+use crate::service::escape::{self, EscapeError};
 use crate::service::spec::{EnvName, Health, HttpUrl, Program, Stop};
+use crate::service::target::Target;
 use crate::service::url::UrlError;
-
-/// Most bytes of one argument or variable: the kernel's `MAX_ARG_STRLEN`, less the NUL at its end.
-const LONGEST_WORD: usize = 131_071;
 
 /// The parts of a unit that depend on its instance.
 #[derive(Debug)]
@@ -63,14 +62,18 @@ impl Fill<'_, '_, '_> {
         Some((program?, rest.into_iter().collect::<Option<_>>()?))
     }
 
-    /// Fills in one argument or the value of a variable.
+    /// Fills in one argument.
     fn word(&mut self, at: &At<Text>) -> Option<String> {
         let word = self.text(at)?;
-        if word.len() > LONGEST_WORD {
-            let message = format!("{} bytes are more than a program can be given in one word", word.len());
-            self.problems.add(&at.span, message, format!("at most {LONGEST_WORD} are possible; use a file"));
-        }
+        self.refused(escape::exec_arg(&word, Target::default()), "the argument cannot be passed on", &at.span);
         Some(word)
+    }
+
+    /// Notes why a value cannot be written; what only some versions refuse is for the renderer to say.
+    fn refused<T>(&mut self, written: Result<T, EscapeError>, message: &str, span: &Span) {
+        if let Err(error) = written {
+            self.problems.add(span, format!("{message}: {error}"), "no supervisor carries this; use a file instead");
+        }
     }
 
     fn program(&mut self, word: String, span: &Span) -> Option<Program> {
@@ -78,17 +81,15 @@ impl Fill<'_, '_, '_> {
         if word.is_empty() {
             self.problems.add(span, "the program has no name", "write a path, or a name to be looked up on the host");
             None
-        } else if word.ends_with('/')
-            || matches!(path.components().next_back(), None | Some(Utf8Component::CurDir | Utf8Component::ParentDir))
-        {
+        } else if word.ends_with('/') || matches!(word.as_str(), "." | "..") || word.ends_with("/..") {
             self.problems.add(span, format!("{word:?} is a folder"), "write the path of the program itself");
             None
-        } else if !word.contains('/') && !word.starts_with('~') {
-            Some(Program::Name(word))
-        } else if path.is_relative() && !word.starts_with('~') {
-            Some(Program::Shipped(self.service.dir.join(path.components().collect::<Utf8PathBuf>())))
-        } else {
+        } else if path.is_absolute() || word.starts_with('~') {
             self.path_on_host(&word, span).map(Program::Path)
+        } else if word.contains('/') {
+            Some(Program::Shipped(self.service.dir.join(direct(path))))
+        } else {
+            Some(Program::Name(word))
         }
     }
 
@@ -97,9 +98,10 @@ impl Fill<'_, '_, '_> {
         let Some(at) = written.at() else {
             return if instance == "main" { service.clone() } else { format!("{service} {instance}") };
         };
-        let text = self.text(at).unwrap_or_default();
-        if text.contains(char::is_control) {
-            self.problems.add(&at.span, "the description has more than one line", "write one line of plain text");
+        let Some(text) = self.text(at) else { return String::new() };
+        if let Err(error) = escape::raw_value(text.trim()) {
+            let message = format!("the text is no description: {error}");
+            self.problems.add(&at.span, message, "write one line of plain text");
         }
         text.trim().to_owned()
     }
@@ -108,8 +110,11 @@ impl Fill<'_, '_, '_> {
         let mut env = BTreeMap::new();
         for (name, value) in self.service.written.env.value().into_iter().flat_map(|env| env.0.iter()) {
             let name = env_name(name, self.problems);
-            let value = value.at().and_then(|value| self.word(value));
-            env.extend(name.zip(value));
+            let Some((at, text)) = value.at().and_then(|at| Some((at, self.text(at)?))) else { continue };
+            let Some(name) = name else { continue };
+            let written = escape::environment(&name, &text, Target::default());
+            self.refused(written, "the variable cannot be passed on", &at.span);
+            env.insert(name, text);
         }
         env
     }
@@ -120,21 +125,15 @@ impl Fill<'_, '_, '_> {
         self.path_on_host(&text, &at.span)
     }
 
-    /// Reads an absolute path that nothing will expand.
+    /// Reads an absolute path, which nothing will expand.
     fn path_on_host(&mut self, text: &str, span: &Span) -> Option<Utf8PathBuf> {
-        let path = Utf8Path::new(text);
-        let (message, help) = if text.starts_with('~') {
-            ("`~` is not expanded".to_owned(), "write the absolute path as it is on the host")
-        } else if path.is_relative() {
-            (format!("{text:?} is no absolute path"), "write the absolute path as it is on the host")
-        } else if path.components().any(|part| part == Utf8Component::ParentDir) {
-            (format!("{text:?} goes up with `..`"), "write the path without detours")
-        } else if text.contains(char::is_control) || text.trim() != text {
-            (format!("{text:?} holds a control character or ends in a blank"), "write a path without them")
-        } else {
-            return Some(path.components().collect());
+        let path = direct(Utf8Path::new(text));
+        let message = match escape::working_directory(&path, Target::default()) {
+            Ok(_) => return Some(path),
+            Err(EscapeError::Relative) if text.starts_with('~') => "`~` is not expanded".to_owned(),
+            Err(error) => format!("{text:?} is no path on a host: {error}"),
         };
-        self.problems.add(span, message, help);
+        self.problems.add(span, message, "write the absolute path as it is on the host");
         None
     }
 
@@ -186,7 +185,9 @@ impl Fill<'_, '_, '_> {
             Err(error) => error,
         };
         let (message, help) = match error {
-            UrlError::Parse(why) => (format!("{text:?} is no URL: {why}"), "write it as http://127.0.0.1:8080/health"),
+            UrlError::Parse(why) => {
+                (format!("the URL cannot be parsed: {why}"), "write it as http://127.0.0.1:8080/health")
+            }
             UrlError::Credentials => (error.to_string(), "leave them out; the URL is shown in plans and in status"),
             UrlError::Port => (error.to_string(), "write the port that the service listens on"),
             _ => (error.to_string(), "write it as http://127.0.0.1:8080/health"),
@@ -223,4 +224,9 @@ impl Fill<'_, '_, '_> {
         };
         self.problems.add(&span.unwrap_or_else(|| whole.clone()), message, help);
     }
+}
+
+/// Leaves `.` and doubled slashes out of a path.
+fn direct(path: &Utf8Path) -> Utf8PathBuf {
+    path.components().collect()
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::super::overrides::{instead_of_launchd, instead_of_systemd, is_systemd_key, not_a_line};
+use super::super::overrides::{instead_of_launchd, instead_of_systemd, is_systemd_key};
 use super::super::problem::Problems;
 use super::super::read::{At, Entry, Map};
 use super::super::written::{self, Setting};
+use crate::service::escape;
 use crate::service::spec::{EnvName, Limits, Logs, Restart, Scope};
 
 /// The parts of a unit that do not depend on its instance.
@@ -136,8 +137,9 @@ fn section(name: &str, keys: &Map<Setting>, problems: &mut Problems<'_>) -> BTre
         }
     }
     for value in keys.iter().flat_map(|(_, setting)| setting.value.0.iter()) {
-        if let Some(fault) = not_a_line(&value.value.0) {
-            problems.add(&value.span, fault, "write it on one line; a list makes several");
+        if let Err(error) = escape::verbatim(&value.value.0) {
+            let message = format!("the value is not one line of a unit file: {error}");
+            problems.add(&value.span, message, "write it on one line; a list makes several");
         }
     }
     keys.iter()
