@@ -2,6 +2,7 @@
 //!
 //! [`read`] turns its text into valid specs or into every mistake that it holds, each with its place. It
 //! touches neither files nor the environment. Reading has two steps: `written` takes the TOML apart into the
+//! tables and keys that exist (they are the JSON schema's as well), `expand` makes units of them.
 
 mod clash;
 mod expand;
@@ -11,6 +12,7 @@ mod overrides;
 mod problem;
 mod quantity;
 mod read;
+mod schema;
 mod select;
 mod starter;
 mod template;
@@ -24,6 +26,7 @@ use toml::de::DeTable;
 pub use self::flags::{Flags, from_flags};
 use self::problem::Problems;
 pub use self::problem::{Diagnostic, Diagnostics};
+pub use self::schema::schema;
 pub use self::select::{HostWork, SelectError};
 pub use self::starter::starter;
 use super::spec::{SliceName, UnitSpec};
