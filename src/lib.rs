@@ -5,6 +5,7 @@
 //!  (TOML)    (valid)  (bytes)  (diff)  (host)    (D-Bus …)    (state + flags)
 //! ```
 
+pub mod cli;
 pub mod deploy;
 pub mod host;
 pub mod lifecycle;

@@ -53,3 +53,19 @@ fn read(path: &Utf8Path) -> std::io::Result<LocalFile> {
     let sha256 = hex::encode(digest.finalize());
     Ok(LocalFile { sha256, len, executable, head })
 }
+
+/// Reads a text file of this machine; `None` where there is none.
+pub async fn read_text(path: &Utf8Path) -> Result<Option<String>, HostError> {
+    #[expect(clippy::disallowed_methods, reason = "this is Host's own reading of this machine")]
+    match tokio::fs::read_to_string(path).await {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(HostError::Io { host: "localhost".into(), during: format!("read {path}"), source }),
+    }
+}
+
+/// Makes a folder of this machine that goes when it is dropped.
+pub fn scratch() -> Result<tempfile::TempDir, HostError> {
+    let made = tempfile::Builder::new().prefix("unitbee-").tempdir();
+    made.map_err(|source| HostError::Io { host: "localhost".into(), during: "make a temporary folder".into(), source })
+}

@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 pub use self::error::{ConnectFault, HostError, printable};
-pub use self::local_file::{LocalFile, local_file};
+pub use self::local_file::{LocalFile, local_file, read_text, scratch};
 pub use self::query::{Answer, Ask, Base, Cgroup, Facts, FileFound, HostPath, Listener, Observation, Process, Query};
 
 /// A program and its arguments: never a shell line.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::health::{PROBE, Probe, Prober, pauses};
 use super::http::HttpError;
-use crate::host::{Answer, Ask, Base, Host, HostError, HostPath, Query};
+use crate::host::{Answer, Ask, Base, Cgroup, Host, HostError, HostPath, Query};
 use crate::service::spec::Health;
 use crate::supervisor::{State, Supervisor, SupervisorError, UnitStatus};
 
@@ -22,8 +22,10 @@ const STEADY: Duration = Duration::from_millis(250);
 pub struct Passed {
     /// Main process that passed.
     pub pid: u32,
-    /// From the beginning of the gate.
+    /// From the beginning of the gate to the first good look.
     pub took: Duration,
+    /// The unit's cgroup as it was then; `None` where it has none, or where nobody needed to look.
+    pub cgroup: Option<Cgroup>,
 }
 
 /// Why a service did not pass.
@@ -91,7 +93,7 @@ pub struct Gate<'a> {
 
 /// Where one look at the service leads.
 enum Look {
-    Good(u32),
+    Good(u32, Option<Cgroup>),
     NotYet(String),
 }
 
@@ -108,10 +110,13 @@ impl Gate<'_> {
         let mut pauses = pauses();
         loop {
             let reason = match self.look(&prober, deadline).await? {
-                Look::Good(pid) => match self.stays(&prober, pid).await? {
-                    None => return Ok(Passed { pid, took: begun.elapsed() }),
-                    Some(reason) => reason,
-                },
+                Look::Good(pid, cgroup) => {
+                    let took = begun.elapsed();
+                    match self.stays(&prober, pid).await? {
+                        None => return Ok(Passed { pid, took, cgroup }),
+                        Some(reason) => reason,
+                    }
+                }
                 Look::NotYet(reason) => reason,
             };
             let pause = pauses.next().unwrap_or(PROBE);
@@ -134,8 +139,9 @@ impl Gate<'_> {
         if let Probe::Unhealthy(reason) = prober.probe(left.min(PROBE)).await {
             return Ok(Look::NotYet(reason));
         }
-        Ok(match self.who_listens(&status).await? {
-            None => Look::Good(pid),
+        let (cgroup, wrong) = self.who_listens(&status).await?;
+        Ok(match wrong {
+            None => Look::Good(pid, cgroup),
             Some(reason) => Look::NotYet(reason),
         })
     }
@@ -146,6 +152,8 @@ impl Gate<'_> {
             State::Failed { reason } => Err(GateError::Failed { unit: self.unit.to_owned(), reason: reason.clone() }),
             State::Running { pid, .. } if self.before.is_none() || status.invocation != self.before => Ok(Ok(*pid)),
             State::Running { .. } => Ok(Err("the old process still runs".to_owned())),
+            // Up, after a restart so fresh that it proves nothing: whether it stays so is what `healthy_for` is for.
+            State::Backoff { .. } if let Some(pid) = status.pid => Ok(Ok(pid)),
             State::Backoff { reason, restarts } => {
                 Ok(Err(format!("it ended ({reason}) and was restarted {restarts} times")))
             }
@@ -153,18 +161,27 @@ impl Gate<'_> {
         }
     }
 
-    /// `None` if the socket of the health URL belongs to the unit, else what is wrong.
-    async fn who_listens(&self, status: &UnitStatus) -> Result<Option<String>, GateError> {
-        let (Some(cgroup), true) = (&status.cgroup, self.health.url.is_loopback()) else { return Ok(None) };
-        let path = HostPath::new(Base::Root, format!("sys/fs/cgroup{cgroup}"));
-        let query = Query { asks: vec![Ask::Listeners(path)] };
+    /// The unit's cgroup, and what is wrong if the socket of the health URL does not belong to it. A URL that is not the
+    /// host's loopback may be answered by a proxy, so there nothing can be proven.
+    async fn who_listens(&self, status: &UnitStatus) -> Result<(Option<Cgroup>, Option<String>), GateError> {
+        // Below the manager's own cgroup, wherever the host has mounted the tree: …/user@1000.service/rbee.slice/…
+        let below = |path: &str| path.split_once("/user@")?.1.split_once('/').map(|(_, below)| below.to_owned());
+        let Some(path) = status.cgroup.as_deref().and_then(below) else { return Ok((None, None)) };
+        let path = HostPath::new(Base::Cgroup, path);
+        let query = Query { asks: vec![Ask::Cgroup(path.clone()), Ask::Listeners(path)] };
         let observation =
             self.host.query(&query).await.map_err(|source| GateError::Host { unit: self.unit.to_owned(), source })?;
-        let port = self.health.url.port();
-        Ok(match observation.answers.first() {
-            Some(Answer::Listeners(found)) if found.iter().any(|listener| listener.port == port) => None,
-            _ => Some(format!("{} is answered by a process that does not belong to the unit", self.health.url)),
-        })
+        let mut cgroup = None;
+        let mut ours = !self.health.url.is_loopback();
+        for answer in observation.answers {
+            match answer {
+                Answer::Cgroup(found) => cgroup = found,
+                Answer::Listeners(found) => ours |= found.iter().any(|socket| socket.port == self.health.url.port()),
+                _ => {}
+            }
+        }
+        let stranger = || format!("{} is answered by a process that does not belong to the unit", self.health.url);
+        Ok((cgroup, (!ours).then(stranger)))
     }
 
     /// Looks on until `healthy_for` is over; what went wrong, if something did.

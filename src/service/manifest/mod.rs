@@ -19,6 +19,7 @@ mod template;
 mod written;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use camino::Utf8Path;
 use toml::de::DeTable;
@@ -78,4 +79,10 @@ pub fn read(text: &str, name: &str, dir: &Utf8Path) -> Result<Manifest, Diagnost
         Some(manifest) if problems.is_empty() => Ok(manifest),
         _ => Err(problems.into_diagnostics(name)),
     }
+}
+
+/// Reads a time span as the manifest has it: `1min 30s`, `500ms`; a bare number is seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let span = text.parse().map_or_else(|_| quantity::time_span(text), quantity::seconds);
+    span.map_err(|wrong| format!("{}; {}", wrong.message, wrong.help))
 }

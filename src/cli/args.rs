@@ -1,0 +1,356 @@
+//! The command line as clap reads it. Its help texts are what the man pages and completions are made of.
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::host::process::Signal;
+
+/// Install and run daemons under each machine's own supervisor, here and over SSH
+///
+/// One manifest (unitbee.toml) names services and hosts. unitbee renders systemd user units, installs them here or over
+/// SSH with nothing but sshd on the far side, and leaves the running to systemd.
+#[derive(Debug, Parser)]
+#[command(
+    name = "unitbee",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  unitbee init                 write a starter manifest
+  unitbee plan                 show what would change; exit 2 when something would
+  unitbee apply -H gpu1        make gpu1 what the manifest says, and wait until it is healthy
+  unitbee status --json        the state of everything, for machines
+
+Exit codes: 0 done; 1 failed; 2 changes pending; 3 not running or not healthy; 6 some hosts failed;
+64 usage; 65 manifest invalid."
+)]
+pub struct Cli {
+    /// Options of every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Manifest to read [default: unitbee.toml]
+    #[arg(short = 'f', long, value_name = "FILE", global = true)]
+    pub file: Option<Utf8PathBuf>,
+    /// Host, tag, localhost, or anything ssh takes; may be given more than once
+    #[arg(short = 'H', long = "host", value_name = "HOST", global = true)]
+    pub hosts: Vec<String>,
+    /// Print JSON: one document, or one object a line where things happen one after the other
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more: how hosts are talked to and how often; twice for a trace
+    #[arg(short = 'v', long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Configuration file for ssh, instead of the user's own
+    #[arg(long, value_name = "FILE", global = true)]
+    pub ssh_config: Option<Utf8PathBuf>,
+    /// Time for a connection to come up
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, global = true)]
+    pub connect_timeout: Duration,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Write a starter manifest
+    #[command(after_help = "Example:\n  unitbee init && $EDITOR unitbee.toml")]
+    Init(Init),
+    /// Print the files that a manifest becomes, or write them to a folder; no host is touched
+    #[command(after_help = "Example:\n  unitbee render llm --out units/")]
+    Render(Render),
+    /// Check the rendered files with systemd-analyze where there is one
+    #[command(after_help = "Example:\n  unitbee verify")]
+    Verify(Services),
+    /// Show what apply would change; exit 2 when something would
+    #[command(after_help = "Example:\n  unitbee plan -H gpu || echo something to do")]
+    Plan(Converge),
+    /// Make hosts what the manifest says, and wait until everything started is healthy
+    #[command(after_help = "Example:\n  unitbee apply llm -H gpu1 -H gpu2")]
+    Apply(Apply),
+    /// Install one service, from the manifest or from flags
+    #[command(
+        name = "install-unit",
+        alias = "install",
+        after_help = "Example:\n  unitbee install-unit web -H box --memory 1G --health http://127.0.0.1:8080/health -- ./web --port 8080"
+    )]
+    InstallUnit(Box<InstallUnit>),
+    /// Stop, disable and remove units, and prove that they are gone
+    #[command(after_help = "Example:\n  unitbee uninstall llm-8080 -H gpu1")]
+    Uninstall(Changing),
+    /// Start units and wait until they are healthy
+    #[command(after_help = "Example:\n  unitbee start llm")]
+    Start(Services),
+    /// Stop units: shutdown URL, TERM, KILL, and the proof that nothing is left
+    #[command(after_help = "Example:\n  unitbee stop llm-8080")]
+    Stop(Services),
+    /// Stop units and start them again, one after the other
+    #[command(after_help = "Example:\n  unitbee restart llm -H gpu1")]
+    Restart(Services),
+    /// Have units read their configuration again, by their own reload command
+    #[command(after_help = "Example:\n  unitbee reload web")]
+    Reload(Services),
+    /// Send a signal to units
+    #[command(after_help = "Example:\n  unitbee kill --signal USR1 web")]
+    Kill(Kill),
+    /// Have units started at boot
+    #[command(after_help = "Example:\n  unitbee enable llm")]
+    Enable(Services),
+    /// Have units no longer started at boot
+    #[command(after_help = "Example:\n  unitbee disable llm")]
+    Disable(Services),
+    /// Make sure that installed units run and are healthy
+    #[command(after_help = "Example:\n  unitbee ensure llm")]
+    Ensure(Services),
+    /// Wait until units run and are healthy
+    #[command(after_help = "Example:\n  unitbee wait llm && curl http://127.0.0.1:8080/")]
+    Wait(Services),
+    /// Show state, reason and flags of units; exit 3 when one is not running or not healthy
+    #[command(after_help = "Example:\n  unitbee status llm --json")]
+    Status(Services),
+    /// Show what units said
+    #[command(after_help = "Example:\n  unitbee logs -f llm-8080 -H gpu1")]
+    Logs(Logs),
+    /// Print completions for a shell
+    #[command(after_help = "Example:\n  unitbee completions bash > ~/.local/share/bash-completion/completions/unitbee")]
+    Completions {
+        /// Shell.
+        shell: Shell,
+    },
+    /// Write man pages to a folder
+    #[command(after_help = "Example:\n  unitbee man ~/.local/share/man/man1")]
+    Man {
+        /// Folder.
+        folder: Utf8PathBuf,
+    },
+    /// Print the JSON schema of the manifest
+    #[command(after_help = "Example:\n  unitbee schema > unitbee.schema.json")]
+    Schema,
+}
+
+/// Names of services.
+#[derive(Debug, Clone, Args)]
+pub struct Services {
+    /// Services, units (llm-8080) or globs (llm-*) [default: all of the manifest]
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Name of the first service
+    #[arg(default_value = "web")]
+    pub service: String,
+    /// Overwrite a manifest that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `render`.
+#[derive(Debug, Args)]
+pub struct Render {
+    /// Names of services.
+    #[command(flatten)]
+    pub services: Services,
+    /// Folder to write the files to, instead of printing them
+    #[arg(short, long, value_name = "FOLDER")]
+    pub out: Option<Utf8PathBuf>,
+    /// Version of systemd to render for [default: the newest known]
+    #[arg(long, value_name = "VERSION")]
+    pub systemd: Option<u32>,
+}
+
+/// What verbs that converge have in common.
+#[derive(Debug, Clone, Args)]
+pub struct Converge {
+    /// Names of services.
+    #[command(flatten)]
+    pub services: Services,
+    /// Overwrite files of ours that were edited by hand
+    #[arg(long)]
+    pub take: bool,
+}
+
+/// Options of verbs that change a host.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Locking {
+    /// How long to wait for another unitbee that is at work on a host
+    #[arg(long, value_name = "TIME", default_value = "5min", value_parser = duration)]
+    pub lock_wait: Duration,
+}
+
+/// `uninstall`.
+#[derive(Debug, Clone, Args)]
+pub struct Changing {
+    /// Names of services.
+    #[command(flatten)]
+    pub services: Services,
+    /// The lock.
+    #[command(flatten)]
+    pub locking: Locking,
+}
+
+/// `apply`.
+#[derive(Debug, Clone, Args)]
+pub struct Apply {
+    /// What is converged.
+    #[command(flatten)]
+    pub converge: Converge,
+    /// The lock.
+    #[command(flatten)]
+    pub locking: Locking,
+    /// Fail where a limit of the manifest does not hold
+    #[arg(long)]
+    pub strict_limits: bool,
+}
+
+/// `install-unit`.
+#[derive(Debug, Args)]
+pub struct InstallUnit {
+    /// Service
+    pub service: String,
+    /// The lock.
+    #[command(flatten)]
+    pub locking: Locking,
+    /// Overwrite a unit file of ours that was edited by hand
+    #[arg(long)]
+    pub take: bool,
+    /// Fail where a limit does not hold
+    #[arg(long)]
+    pub strict_limits: bool,
+    /// Environment variable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Variable of this shell that is kept secret
+    #[arg(long, value_name = "NAME")]
+    pub secret: Vec<String>,
+    /// Working directory on the host
+    #[arg(long, value_name = "PATH")]
+    pub working_dir: Option<String>,
+    /// CPU cap in percent of one core: 200%
+    #[arg(long, value_name = "PERCENT")]
+    pub cpu: Option<String>,
+    /// Memory cap: 4G
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Cap on processes and threads
+    #[arg(long, value_name = "N")]
+    pub tasks: Option<u64>,
+    /// Cap on open files
+    #[arg(long, value_name = "N")]
+    pub nofile: Option<u64>,
+    /// When it is started again
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub restart: Option<When>,
+    /// URL that a healthy service answers with 2xx
+    #[arg(long, value_name = "URL")]
+    pub health: Option<String>,
+    /// How long it may take to get healthy
+    #[arg(long, value_name = "TIME")]
+    pub within: Option<String>,
+    /// URL that gets a POST before the service is signalled
+    #[arg(long, value_name = "URL")]
+    pub stop: Option<String>,
+    /// The program and its arguments; without it the service is that of the manifest
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// When a service is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// After an end that is a failure
+    OnFailure,
+    /// After every end that nobody asked for
+    Always,
+    /// Never
+    No,
+}
+
+impl When {
+    /// As the manifest writes it.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::OnFailure => "on-failure",
+            Self::Always => "always",
+            Self::No => "no",
+        }
+    }
+}
+
+/// `kill`.
+#[derive(Debug, Args)]
+pub struct Kill {
+    /// Names of services.
+    #[command(flatten)]
+    pub services: Services,
+    /// Signal to send
+    #[arg(short, long, value_enum, default_value = "term", ignore_case = true)]
+    pub signal: SignalName,
+    /// Send it to every process of the unit, not only to its main process
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// A signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "signal(7) says what they are")]
+pub enum SignalName {
+    Term,
+    Kill,
+    Hup,
+    Int,
+    Usr1,
+    Usr2,
+    Quit,
+}
+
+impl From<SignalName> for Signal {
+    fn from(name: SignalName) -> Self {
+        match name {
+            SignalName::Term => Self::Term,
+            SignalName::Kill => Self::Kill,
+            SignalName::Hup => Self::Hup,
+            SignalName::Int => Self::Int,
+            SignalName::Usr1 => Self::Usr1,
+            SignalName::Usr2 => Self::Usr2,
+            SignalName::Quit => Self::Quit,
+        }
+    }
+}
+
+/// `logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Names of services.
+    #[command(flatten)]
+    pub services: Services,
+    /// Manifest to read [default: unitbee.toml]
+    // Takes the place of the global option, whose short form means something else here, as in journalctl.
+    #[arg(id = "file", long = "file", value_name = "FILE")]
+    pub file: Option<Utf8PathBuf>,
+    /// Go on showing lines as they are written
+    #[arg(short = 'f', long)]
+    pub follow: bool,
+    /// Newest lines to show
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub lines: u32,
+    /// Print what services wrote byte for byte, control characters too
+    #[arg(long)]
+    pub raw: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::service::manifest::duration(text)
+}

@@ -1,0 +1,140 @@
+//! Errors as people read them: what failed, what it was caused by, and one thing to do about it.
+
+use std::error::Error;
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::deploy::{ApplyError, Obstacle, PrepareError};
+use crate::host::{HostError, printable};
+use crate::lifecycle::LifecycleError;
+use crate::observe::ObserveError;
+use crate::observe::logs::LogsError;
+use crate::service::manifest::{Diagnostics, SelectError};
+use crate::service::render::RenderError;
+use crate::supervisor::SupervisorError;
+
+/// The manifest is invalid.
+#[derive(Debug)]
+pub struct BadManifest(pub Diagnostics);
+
+impl fmt::Display for BadManifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the manifest has {}", super::output::plural(self.0.len(), "mistake"))
+    }
+}
+
+impl Error for BadManifest {}
+
+/// Things that are missing on this machine, all of them.
+#[derive(Debug)]
+pub struct Unprepared(pub Vec<PrepareError>);
+
+impl fmt::Display for Unprepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("something is missing on this machine")
+    }
+}
+
+impl Error for Unprepared {}
+
+/// The command line asks for something that does not go together.
+#[derive(Debug)]
+pub struct Usage {
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Usage {}
+
+/// One complaint of several, with its hint.
+struct Item {
+    message: String,
+    hint: Option<String>,
+}
+
+/// What an error comes to on the screen.
+#[must_use]
+pub fn text(error: &anyhow::Error, color: bool) -> String {
+    if let Some(BadManifest(diagnostics)) = error.downcast_ref() {
+        return diagnostics.render(color);
+    }
+    let (mark, plain) = if color { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
+    let mut lines = vec![format!("{mark}error{plain}: {}", shown(&error.to_string()))];
+    lines.extend(causes(error).into_iter().map(|cause| format!("  caused by: {cause}")));
+    for item in items(error) {
+        lines.push(format!("  - {}", item.message));
+        lines.extend(item.hint.map(|hint| format!("    hint: {hint}")));
+    }
+    lines.extend(hint(error).map(|hint| format!("  hint: {hint}")));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// The same for machines.
+#[must_use]
+pub fn value(error: &anyhow::Error) -> Value {
+    if let Some(BadManifest(diagnostics)) = error.downcast_ref() {
+        return json!({ "error": error.to_string(), "diagnostics": diagnostics.iter().collect::<Vec<_>>() });
+    }
+    let items: Vec<Value> =
+        items(error).into_iter().map(|item| json!({ "error": item.message, "hint": item.hint })).collect();
+    json!({ "error": error.to_string(), "causes": causes(error), "details": items, "hint": hint(error) })
+}
+
+fn shown(text: &str) -> String {
+    printable(text.as_bytes()).trim_end().replace('\n', "\n    ")
+}
+
+/// The causes below the error itself; a cause that says no more than the one above it is left out.
+fn causes(error: &anyhow::Error) -> Vec<String> {
+    let mut said = error.to_string();
+    let mut causes = Vec::new();
+    for cause in error.chain().skip(1) {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            causes.push(shown(&text));
+        }
+        said = text;
+    }
+    causes
+}
+
+fn items(error: &anyhow::Error) -> Vec<Item> {
+    let obstacle = |obstacle: &Obstacle| Item { message: shown(&obstacle.to_string()), hint: obstacle.hint() };
+    if let Some(ApplyError::Obstacles { obstacles, .. }) = error.downcast_ref() {
+        return obstacles.iter().map(obstacle).collect();
+    }
+    if let Some(Unprepared(errors)) = error.downcast_ref() {
+        let item = |error: &PrepareError| Item { message: shown(&error.to_string()), hint: error.hint() };
+        return errors.iter().map(item).collect();
+    }
+    Vec::new()
+}
+
+/// The hint of the outermost error that has one.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        // An error with a list gives the hints in the list.
+        None.or_else(|| cause.downcast_ref::<Usage>().map(|error| error.hint.clone()))
+            .or_else(|| cause.downcast_ref().and_then(HostError::hint))
+            .or_else(|| cause.downcast_ref().and_then(SupervisorError::hint))
+            .or_else(|| cause.downcast_ref().and_then(LifecycleError::hint))
+            .or_else(|| cause.downcast_ref().and_then(ObserveError::hint))
+            .or_else(|| cause.downcast_ref().and_then(LogsError::hint))
+            .or_else(|| cause.downcast_ref().and_then(RenderError::hint))
+            .or_else(|| cause.downcast_ref().map(SelectError::hint))
+            .or_else(|| match cause.downcast_ref() {
+                Some(ApplyError::Obstacles { .. }) | None => None,
+                Some(error) => error.hint(),
+            })
+    })
+}

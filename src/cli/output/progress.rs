@@ -1,0 +1,135 @@
+//! Progress of many hosts: a bar for each on a terminal, plain lines elsewhere, NDJSON for machines.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::{Output, plural};
+use crate::deploy::Event;
+use crate::host::printable;
+use crate::lifecycle::StoppedBy;
+
+/// Shows what happens on each host.
+#[derive(Debug)]
+pub struct Progress {
+    output: Output,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Json,
+    Lines,
+    Bars { all: MultiProgress, hosts: Mutex<BTreeMap<String, ProgressBar>> },
+}
+
+impl Progress {
+    /// Chooses the form: JSON where it is asked for, bars where somebody looks.
+    #[must_use]
+    pub fn new(output: Output) -> Self {
+        let form = if output.json {
+            Form::Json
+        } else if std::io::stderr().is_terminal() {
+            Form::Bars { all: MultiProgress::new(), hosts: Mutex::default() }
+        } else {
+            Form::Lines
+        };
+        Self { output, form }
+    }
+
+    /// Shows one event of a host.
+    pub fn event(&self, host: &str, event: &Event) {
+        match &self.form {
+            Form::Json => {
+                let mut object = serde_json::to_value(event).unwrap_or(Value::Null);
+                if let Value::Object(fields) = &mut object {
+                    fields.insert("host".to_owned(), json!(host));
+                }
+                if !matches!(event, Event::Sent { .. }) {
+                    self.json(&object);
+                }
+            }
+            Form::Lines => {
+                if let Some(text) = self.words(event) {
+                    note(&format!("{}: {text}", printable(host.as_bytes())));
+                }
+            }
+            Form::Bars { all, hosts } => {
+                let Ok(mut hosts) = hosts.lock() else { return };
+                let bar = hosts.entry(host.to_owned()).or_insert_with(|| spinner(all, host));
+                if let Event::Sent { bytes, total } = event {
+                    bar.set_message(format!("sends {} of {}", super::table::size(*bytes), super::table::size(*total)));
+                    bar.tick();
+                } else if let Some(text) = self.words(event) {
+                    bar.set_message(text);
+                }
+            }
+        }
+    }
+
+    /// Shows how a host ended, in one line, and forgets it.
+    pub fn done(&self, host: &str, line: &str, result: &Value) {
+        match &self.form {
+            Form::Json => self.json(result),
+            Form::Lines => note(&format!("{}: {line}", printable(host.as_bytes()))),
+            Form::Bars { all, hosts } => {
+                let bar = hosts.lock().ok().and_then(|mut hosts| hosts.remove(host));
+                if let Some(bar) = bar {
+                    bar.finish_and_clear();
+                }
+                all.suspend(|| note(&format!("{}: {line}", printable(host.as_bytes()))));
+            }
+        }
+    }
+
+    /// A pipe that is closed is noticed where results are written; progress just falls silent.
+    fn json(&self, value: &Value) {
+        self.output.line(value).ok();
+    }
+
+    fn words(&self, event: &Event) -> Option<String> {
+        Some(match event {
+            Event::Connected { manager, transport } if self.output.verbose > 0 => format!("{manager} over {transport}"),
+            Event::Connected { .. } | Event::Sent { .. } => return None,
+            Event::Waiting => "waits for another unitbee that is at work there".to_owned(),
+            Event::Written { files } => format!("wrote {}", plural(*files, "file")),
+            Event::LingerEnabled => "switched linger on".to_owned(),
+            Event::Reloaded => "daemon-reload".to_owned(),
+            Event::Enabled { unit } => format!("enabled {unit}"),
+            Event::Stopped { unit, by } => format!("stopped {unit} {}", ended_by(*by)),
+            Event::Started { unit, pid: Some(pid) } => format!("started {unit} as process {pid}"),
+            Event::Started { unit, pid: None } => format!("started {unit}"),
+            Event::Healthy { unit, after } => format!("{unit} is healthy after {:.1} s", after.as_secs_f64()),
+            Event::Removed { unit } => format!("removed {unit}"),
+        })
+    }
+}
+
+/// What ended a service, as an end of a sentence.
+#[must_use]
+pub fn ended_by(by: StoppedBy) -> &'static str {
+    match by {
+        StoppedBy::Already => "(it did not run)",
+        StoppedBy::Url => "by its shutdown URL",
+        StoppedBy::Term => "by TERM",
+        StoppedBy::Kill => "by KILL",
+    }
+}
+
+/// Writes a line to standard error.
+pub fn note(line: &str) {
+    writeln!(anstream::stderr(), "{line}").ok();
+}
+
+fn spinner(all: &MultiProgress, host: &str) -> ProgressBar {
+    let bar = all.add(ProgressBar::new_spinner());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:.bold} {msg} ({elapsed})") {
+        bar.set_style(style);
+    }
+    bar.set_prefix(printable(host.as_bytes()));
+    bar.enable_steady_tick(std::time::Duration::from_millis(120));
+    bar
+}

@@ -1,0 +1,107 @@
+//! The table of `status`.
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::host::printable;
+use crate::observe::Row;
+
+const UNITS: [(&str, u64); 4] = [("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)];
+
+/// The rows as a table, and under it every flag with its reason and the command that mends it.
+#[must_use]
+pub fn status(rows: &[&Row], width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    let columns = ["HOST", "UNIT", "STATE", "HEALTH", "PID", "UP", "RESTARTS", "MEMORY", "CPU", "RELEASE", "FLAGS"];
+    table.set_header(columns);
+    for row in rows {
+        table.add_row(cells(row));
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    for row in rows {
+        for flag in &row.flags {
+            text.push_str(&format_flag(row, flag));
+        }
+    }
+    text
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let dash = || "-".to_owned();
+    let state = if row.installed { row.state.to_owned() } else { "not installed".to_owned() };
+    let state = match &row.reason {
+        Some(reason) => format!("{state} ({})", printable(reason.as_bytes())),
+        None => state,
+    };
+    let flags: Vec<String> = row.flags.iter().map(|flag| flag.kind.to_string()).collect();
+    vec![
+        printable(row.host.as_bytes()),
+        row.unit.clone(),
+        state,
+        row.health.map_or_else(dash, str::to_owned),
+        row.pid.map_or_else(dash, |pid| pid.to_string()),
+        row.since.map_or_else(dash, |since| age(row.now - since)),
+        row.restarts.to_string(),
+        row.memory_bytes.map_or_else(dash, size),
+        row.cpu_percent.map_or_else(dash, |percent| format!("{percent:.1}%")),
+        row.release.map_or_else(dash, |release| release.to_string()),
+        if flags.is_empty() { dash() } else { flags.join(" ") },
+    ]
+}
+
+fn format_flag(row: &Row, flag: &crate::supervisor::Flag) -> String {
+    let warning = Style::new().fg_color(Some(AnsiColor::Yellow.into()));
+    let mend = flag.mend.as_ref().map(|mend| format!("\n    mend: {}", printable(mend.as_bytes()))).unwrap_or_default();
+    format!(
+        "{warning}{}{warning:#} {} on {}: {}{mend}\n",
+        flag.kind,
+        row.unit,
+        printable(row.host.as_bytes()),
+        printable(flag.reason.as_bytes()),
+    )
+}
+
+/// Seconds as people say them: `42s`, `7m`, `3h 12m`, `9d 4h`.
+#[must_use]
+pub fn age(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m"),
+        (0, ..) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+/// Bytes with one digit after the point, base 1024 as everywhere here: `1.5G`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    for (unit, scale) in UNITS {
+        if bytes >= scale {
+            let tenths = bytes / (scale / 10).max(1);
+            return format!("{}.{}{unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{bytes}B")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{age, size};
+
+    #[test]
+    fn ages_and_sizes_are_short() {
+        assert_eq!([0, 59, 60, 3_600, 11_520, 792_000].map(age), ["0s", "59s", "1m", "1h 0m", "3h 12m", "9d 4h"]);
+        assert_eq!([0, 1023, 1536, 5 << 20, 4 << 30].map(size), ["0B", "1023B", "1.5K", "5.0M", "4.0G"]);
+    }
+}

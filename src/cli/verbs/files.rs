@@ -1,0 +1,169 @@
+//! Verbs that only make files and text: init, render, verify, completions, man, schema.
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::CommandFactory;
+
+use super::super::args::{Cli, Global, Init, Render, Services};
+use super::super::exit::Exit;
+use super::super::fault::Usage;
+use super::super::output::Output;
+use super::super::output::progress::note;
+use super::super::work::{self, MANIFEST};
+use crate::host::{self, Base, Batch, Command, Content, End, HostPath, Put, printable};
+use crate::service::manifest::{self, Manifest, THIS_MACHINE};
+use crate::service::render::{self, Placement, Rendered, Target};
+use crate::service::spec::{Program, UnitSpec};
+use crate::supervisor::layout;
+
+/// `init`.
+pub async fn init(global: &Global, args: &Init, output: Output) -> Result<Exit> {
+    let path = global.file.clone().unwrap_or_else(|| Utf8PathBuf::from(MANIFEST));
+    if !args.force && host::read_text(&path).await?.is_some() {
+        let hint = "`unitbee init --force` overwrites it".to_owned();
+        return Err(Usage { message: format!("{path} is there already"), hint }.into());
+    }
+    let text = manifest::starter(&args.service, &[format!("./{}", args.service)], None);
+    write(vec![(path.clone(), text.into_bytes())]).await?;
+    output.text(&format!("wrote {path}; `unitbee plan` shows what it means\n"))?;
+    Ok(Exit::Done)
+}
+
+/// `render`.
+pub async fn render(global: &Global, args: &Render, output: Output) -> Result<Exit> {
+    let manifest = work::manifest(global).await?;
+    let target = Target { systemd: args.systemd };
+    let files = rendered(&manifest, &args.services, target, &Places::OnHost).await?;
+    if let Some(folder) = &args.out {
+        let written = files.iter().map(|file| (folder.join(&file.name), file.bytes.clone())).collect();
+        write(written).await?;
+    }
+    if output.json {
+        let value = |file: &Rendered| serde_json::json!({ "file": file.name, "content": String::from_utf8_lossy(&file.bytes), "notes": file.notes });
+        output.document(&files.iter().map(value).collect::<Vec<_>>())?;
+        return Ok(Exit::Done);
+    }
+    for file in &files {
+        match &args.out {
+            Some(folder) => output.text(&format!("wrote {}\n", folder.join(&file.name)))?,
+            None => output.text(&format!("# {}\n{}\n", file.name, String::from_utf8_lossy(&file.bytes)))?,
+        }
+        file.notes.iter().for_each(|text| note(&format!("note: {}: {text}", file.name)));
+    }
+    Ok(Exit::Done)
+}
+
+/// `verify`.
+pub async fn verify(global: &Global, args: &Services, output: Output) -> Result<Exit> {
+    let manifest = work::manifest(global).await?;
+    let files = rendered(&manifest, args, Target::default(), &Places::Here).await?;
+    let folder = host::scratch()?;
+    let folder = Utf8Path::from_path(folder.path()).context("the temporary folder has a name that is no text")?;
+    let paths: Vec<Utf8PathBuf> = files.iter().map(|file| folder.join(&file.name)).collect();
+    write(paths.iter().cloned().zip(files.iter().map(|file| file.bytes.clone())).collect()).await?;
+    let command = Command::new("systemd-analyze")
+        .args(["--user", "verify"])
+        .args(paths.iter().map(|path| path.as_str()))
+        // Any folder will do; without one it does not even begin.
+        .env("XDG_RUNTIME_DIR", folder.as_str())
+        .env("LC_ALL", "C");
+    let this = host::open(THIS_MACHINE, THIS_MACHINE, &work::options(global));
+    let found = this.run(&command).await?;
+    if found.end == End::NotFound {
+        note("systemd-analyze is not on this machine: only unitbee's own checks were made");
+    } else if !found.success() || !found.stderr.is_empty() {
+        // It exits with 0 for settings that it would ignore: each of its lines is a mistake.
+        anyhow::bail!("systemd-analyze does not accept the units:\n{}", printable(&found.stderr).trim_end());
+    }
+    output.text(&format!("{} ok\n", super::super::output::plural(files.len(), "file")))?;
+    Ok(Exit::Done)
+}
+
+/// `schema`.
+pub fn schema(output: Output) -> Result<Exit> {
+    output.document(&manifest::schema())?;
+    Ok(Exit::Done)
+}
+
+/// `completions`.
+pub fn completions(shell: clap_complete::Shell, output: Output) -> Result<Exit> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "unitbee", &mut text);
+    output.text(&String::from_utf8(text)?)?;
+    Ok(Exit::Done)
+}
+
+/// `man`.
+pub async fn man(folder: &Utf8Path, output: Output) -> Result<Exit> {
+    let mut pages = Vec::new();
+    let mut command = Cli::command();
+    command.build();
+    page(&command, "unitbee", folder, &mut pages)?;
+    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+        page(verb, &format!("unitbee-{}", verb.get_name()), folder, &mut pages)?;
+    }
+    let count = pages.len();
+    write(pages).await?;
+    output.text(&format!("wrote {} to {folder}\n", super::super::output::plural(count, "page")))?;
+    Ok(Exit::Done)
+}
+
+fn page(command: &clap::Command, name: &str, folder: &Utf8Path, pages: &mut Vec<(Utf8PathBuf, Vec<u8>)>) -> Result<()> {
+    let mut text = Vec::new();
+    // A date would make every page differ from day to day.
+    clap_mangen::Man::new(command.clone().name(name.to_owned()).display_name(name)).date("").render(&mut text)?;
+    pages.push((folder.join(format!("{name}.1")), text));
+    Ok(())
+}
+
+/// Writes files of this machine, all or none.
+async fn write(files: Vec<(Utf8PathBuf, Vec<u8>)>) -> Result<()> {
+    let mut batch = Batch::default();
+    for (path, bytes) in files {
+        let path = camino::absolute_utf8(&path).with_context(|| format!("find {path}"))?;
+        let path = HostPath::new(Base::Root, path.as_str().trim_start_matches('/'));
+        batch.puts.push(Put { path, mode: 0o644, content: Content::Bytes(bytes) });
+    }
+    let this = host::open(THIS_MACHINE, THIS_MACHINE, &host::Options::default());
+    Ok(this.change(&batch, &|_| ()).await?)
+}
+
+/// Where the programs of rendered units are said to be.
+enum Places {
+    /// Where apply would put them, as far as that can be known without asking a host.
+    OnHost,
+    /// Where they are on this machine, for checks that look whether they exist.
+    Here,
+}
+
+async fn rendered(manifest: &Manifest, services: &Services, target: Target, places: &Places) -> Result<Vec<Rendered>> {
+    let mut files = vec![render::slice(&manifest.slice)?];
+    let work = manifest.select(&services.services, &[])?;
+    let mut units: Vec<&UnitSpec> = work.iter().flat_map(|work| &work.units).collect();
+    units.sort_by_key(|spec| &spec.unit);
+    units.dedup_by_key(|spec| &spec.unit);
+    for spec in units {
+        let home = std::env::var("HOME").unwrap_or_else(|_| "/home/user".to_owned());
+        let data = Utf8Path::new(&home).join(".local/share");
+        let env_file = data.join(&layout::release_env(spec.unit.as_str(), 1).rel);
+        let placement = Placement {
+            program: program(spec, &data, places).await?,
+            env_file: (!spec.secrets.is_empty()).then_some(env_file),
+            release: 1,
+        };
+        files.push(render::service(spec, &placement, target)?);
+    }
+    Ok(files)
+}
+
+async fn program(spec: &UnitSpec, data: &Utf8Path, places: &Places) -> Result<Utf8PathBuf> {
+    Ok(match (&spec.program, places) {
+        (Program::Shipped(path), Places::Here) | (Program::Path(path), Places::OnHost) => path.clone(),
+        (Program::Path(_) | Program::Name(_), Places::Here) => Utf8PathBuf::from("/bin/sh"),
+        (Program::Name(name), Places::OnHost) => Utf8Path::new("/usr/bin").join(name),
+        (Program::Shipped(path), Places::OnHost) => {
+            let digest = host::local_file(path).await?.map_or_else(|| "not-built-yet".to_owned(), |file| file.sha256);
+            data.join(&layout::program(&digest, path.file_name().unwrap_or("program")).rel)
+        }
+    })
+}

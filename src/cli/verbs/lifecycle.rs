@@ -1,0 +1,164 @@
+//! start, stop, restart, reload, kill, enable, disable, ensure, wait.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::super::args::{Global, Kill, Services};
+use super::super::exit::Exit;
+use super::super::output::Output;
+use super::super::output::progress::{Progress, ended_by};
+use super::super::work::{self, Job};
+use super::{Fate, failure, report};
+use crate::deploy::rollout;
+use crate::host::process::Signal;
+use crate::host::{Answer, Ask, Query};
+use crate::lifecycle::service::Started;
+use crate::lifecycle::{Ensured, Service, Stopped, ensure_daemon_running};
+use crate::service::record::Record;
+use crate::service::spec::Stop;
+use crate::supervisor::{Supervisor, Whom, layout};
+
+/// A verb on one unit.
+#[derive(Debug, Clone, Copy)]
+pub enum Verb {
+    /// `start`.
+    Start,
+    /// `stop`.
+    Stop,
+    /// `restart`.
+    Restart,
+    /// `reload`.
+    Reload,
+    /// `kill`.
+    Kill(Whom, Signal),
+    /// `enable`.
+    Enable,
+    /// `disable`.
+    Disable,
+    /// `ensure`.
+    Ensure,
+    /// `wait`.
+    Wait,
+}
+
+/// `kill`.
+pub async fn kill(global: &Global, args: &Kill, output: Output) -> Result<Exit> {
+    let whom = if args.all { Whom::All } else { Whom::Main };
+    run(global, &args.services, Verb::Kill(whom, args.signal.into()), output).await
+}
+
+/// Does a verb on every unit: hosts at the same time, the units of a host one after the other.
+pub async fn run(global: &Global, services: &Services, verb: Verb, output: Output) -> Result<Exit> {
+    let jobs = work::of_installed(global, services).await?;
+    let progress = Progress::new(output);
+    let fates: Vec<Fate<()>> = rollout::each(jobs, |job| {
+        let progress = &progress;
+        async move {
+            let done = on_host(&job, verb, progress).await;
+            if let Err(error) = &done {
+                progress.done(job.host.name(), "failed", &failure(job.host.as_ref(), error));
+            }
+            (job.host, done)
+        }
+    })
+    .await;
+    Ok(report(output, &fates))
+}
+
+async fn on_host(job: &Job, verb: Verb, progress: &Progress) -> Result<()> {
+    let asks = job.subjects.iter().map(|subject| Ask::File(layout::current_spec(&subject.unit))).collect();
+    let observation = job.host.query(&Query { asks }).await?;
+    let supervisor = Supervisor::connect(Arc::clone(&job.host), &observation.facts).await?;
+    for (subject, answer) in job.subjects.iter().zip(observation.answers) {
+        let record = match answer {
+            Answer::File(Some(file)) => Record::parse(&file.content),
+            _ => None,
+        };
+        // What runs was installed by the recorded spec; the manifest may have moved on.
+        let spec = record.map(|record| record.spec).or_else(|| subject.spec.clone());
+        let stop = spec.as_ref().map_or_else(Stop::default, |spec| spec.stop.clone());
+        let service = Service {
+            host: job.host.as_ref(),
+            supervisor: &supervisor,
+            unit: &subject.unit,
+            health: spec.as_ref().and_then(|spec| spec.health.as_ref()),
+            stop: &stop,
+        };
+        let (words, mut value) = one(&service, verb).await?;
+        if let Value::Object(fields) = &mut value {
+            fields.insert("host".to_owned(), json!(job.host.name()));
+            fields.insert("unit".to_owned(), json!(subject.unit));
+        }
+        progress.done(job.host.name(), &format!("{} {words}", subject.unit), &value);
+    }
+    Ok(())
+}
+
+/// Does the verb; what came of it in words and for machines.
+async fn one(service: &Service<'_>, verb: Verb) -> Result<(String, Value)> {
+    Ok(match verb {
+        Verb::Start => start_words(&service.start().await?),
+        Verb::Stop => stop_words(&service.stop().await?),
+        Verb::Restart => {
+            let (stopped, started) = service.restart().await?;
+            let (words, mut value) = start_words(&started);
+            if let Value::Object(fields) = &mut value {
+                fields.insert("stopped".to_owned(), json!(stopped));
+            }
+            (format!("{}, {words}", stop_words(&stopped).0), value)
+        }
+        Verb::Reload => {
+            service.reload().await?;
+            ("reloaded".to_owned(), json!({ "outcome": "reloaded" }))
+        }
+        Verb::Kill(whom, signal) => {
+            service.kill(whom, signal).await?;
+            (format!("got SIG{}", signal.name()), json!({ "outcome": "signalled", "signal": signal }))
+        }
+        Verb::Enable => switched(service.enable().await?, "enabled"),
+        Verb::Disable => switched(service.disable().await?, "disabled"),
+        Verb::Ensure => match ensure_daemon_running(service).await? {
+            Ensured::Already { pid } => {
+                (format!("runs already{}", process(pid)), json!({ "outcome": "unchanged", "pid": pid }))
+            }
+            Ensured::Started(started) => start_words(&started),
+        },
+        Verb::Wait => {
+            let started = service.wait().await?;
+            let health = if started.healthy_after.is_some() { "is healthy" } else { "runs" };
+            (format!("{health}{}", process(started.pid)), json!({ "outcome": "unchanged", "pid": started.pid }))
+        }
+    })
+}
+
+fn process(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" as process {pid}")).unwrap_or_default()
+}
+
+fn start_words(started: &Started) -> (String, Value) {
+    let outcome = if started.already { "unchanged" } else { "started" };
+    let after = started.healthy_after.map(|after| after.as_millis());
+    let value = json!({ "outcome": outcome, "pid": started.pid, "healthy_after_ms": after });
+    let words = match (started.already, started.healthy_after) {
+        (true, _) => format!("runs already{}", process(started.pid)),
+        (false, None) => format!("started{}", process(started.pid)),
+        (false, Some(after)) => {
+            format!("started{}, healthy after {:.1} s", process(started.pid), after.as_secs_f64())
+        }
+    };
+    (words, value)
+}
+
+fn stop_words(stopped: &Stopped) -> (String, Value) {
+    let note = stopped.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
+    let value =
+        json!({ "outcome": "stopped", "by": stopped.by, "took_ms": stopped.took.as_millis(), "note": stopped.note });
+    (format!("stopped {}{note}", ended_by(stopped.by)), value)
+}
+
+fn switched(changed: bool, word: &str) -> (String, Value) {
+    let words = if changed { word.to_owned() } else { format!("was {word} already") };
+    (words, json!({ "outcome": if changed { word } else { "unchanged" } }))
+}

@@ -1,0 +1,142 @@
+//! A daemon with whatever habits a test asks for: healthy or not, slow, greedy, deaf to TERM, fond of children.
+//!
+//! One file without dependencies, compiled by `rustc` into a static program, so that the same bytes run on every host.
+//!
+//! ```text
+//! daemon --port N [--health-after MS] [--unhealthy] [--version TEXT] [--exit-after MS --code N] [--deaf]
+//!        [--shutdown none] [--eat MIB] [--spin] [--children]
+//! ```
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, exit};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[derive(Default)]
+struct Habits {
+    port: u16,
+    health_after: u64,
+    unhealthy: bool,
+    version: String,
+    exit_after: Option<u64>,
+    code: i32,
+    deaf: bool,
+    no_shutdown: bool,
+    eat: usize,
+    spin: bool,
+    children: bool,
+}
+
+fn main() {
+    let habits = Arc::new(read());
+    if habits.deaf {
+        // A program of std alone cannot ignore a signal; a shell can, and what it executes inherits that.
+        if std::env::var_os("DEAF").is_none() {
+            use std::os::unix::process::CommandExt;
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", "trap '' TERM; exec \"$0\" \"$@\""]).args(std::env::args_os());
+            panic!("exec sh: {}", shell.env("DEAF", "1").exec());
+        }
+    }
+    println!("daemon {} is up, port {}", habits.version, habits.port);
+    if habits.children {
+        // One child in our session, one that left it with a session and a parent of its own.
+        Command::new("sleep").arg("1000").spawn().expect("spawn sleep");
+        let script = "(setsid sleep 1001 &) ; exit 0";
+        Command::new("/bin/sh").args(["-c", script]).status().expect("spawn sh");
+    }
+    if let Some(after) = habits.exit_after {
+        let code = habits.code;
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(after));
+            eprintln!("daemon gives up with {code}");
+            exit(code);
+        });
+    }
+    if habits.spin {
+        for _ in 0..2 {
+            thread::spawn(|| {
+                let mut x = 0_u64;
+                loop {
+                    x = std::hint::black_box(x.wrapping_add(1));
+                }
+            });
+        }
+    }
+    if habits.eat > 0 {
+        let mib = habits.eat;
+        thread::spawn(move || {
+            let mut eaten = Vec::new();
+            for _ in 0..mib {
+                eaten.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+                thread::sleep(Duration::from_millis(5));
+            }
+            thread::sleep(Duration::from_secs(1000));
+            drop(eaten);
+        });
+    }
+    serve(&habits);
+}
+
+fn read() -> Habits {
+    let mut habits = Habits { version: "1".into(), ..Habits::default() };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().unwrap_or_else(|| panic!("{word} wants a value"));
+        match word.as_str() {
+            "--port" => habits.port = value().parse().expect("--port"),
+            "--health-after" => habits.health_after = value().parse().expect("--health-after"),
+            "--unhealthy" => habits.unhealthy = true,
+            "--version" => habits.version = value(),
+            "--exit-after" => habits.exit_after = Some(value().parse().expect("--exit-after")),
+            "--code" => habits.code = value().parse().expect("--code"),
+            "--deaf" => habits.deaf = true,
+            "--shutdown" => habits.no_shutdown = value() == "none",
+            "--eat" => habits.eat = value().parse().expect("--eat"),
+            "--spin" => habits.spin = true,
+            "--children" => habits.children = true,
+            other => panic!("unknown habit {other}"),
+        }
+    }
+    habits
+}
+
+fn serve(habits: &Arc<Habits>) {
+    let begun = Instant::now();
+    let listener = TcpListener::bind(("127.0.0.1", habits.port)).unwrap_or_else(|error| {
+        eprintln!("daemon cannot listen on {}: {error}", habits.port);
+        exit(98);
+    });
+    for stream in listener.incoming().flatten() {
+        let habits = Arc::clone(habits);
+        thread::spawn(move || answer(stream, &habits, begun));
+    }
+}
+
+fn answer(mut stream: TcpStream, habits: &Habits, begun: Instant) {
+    let mut head = [0; 2048];
+    let Ok(count) = stream.read(&mut head) else { return };
+    let text = String::from_utf8_lossy(&head[..count]).into_owned();
+    let mut words = text.split_whitespace();
+    let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    let young = begun.elapsed() < Duration::from_millis(habits.health_after);
+    let (status, body) = match (method, path) {
+        ("GET", "/health") if habits.unhealthy || young => ("503 Service Unavailable", "not yet\n".to_owned()),
+        ("GET", "/health") => ("200 OK", format!("ok version={} pid={}\n", habits.version, std::process::id())),
+        ("GET", "/env") => {
+            let env: HashMap<_, _> = std::env::vars().collect();
+            ("200 OK", env.iter().map(|(name, value)| format!("{name}={value}\n")).collect())
+        }
+        ("POST", "/v1/shutdown") if !habits.no_shutdown => ("200 OK", "bye\n".to_owned()),
+        _ => ("404 Not Found", "no such thing\n".to_owned()),
+    };
+    let reply = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    stream.write_all(reply.as_bytes()).ok();
+    if (method, path) == ("POST", "/v1/shutdown") && !habits.no_shutdown {
+        println!("daemon was asked to end");
+        exit(0);
+    }
+}
