@@ -15,7 +15,8 @@ base_path() {
   printf '%s/%s-%s\n' "$CACHE" "$1" "$digest"
 }
 
-is_base() { [[ " ${SUITES[*]} " == *" $1 "* ]]; }
+is_suite() { [[ " ${SUITES[*]} " == *" $1 "* ]]; }
+is_base() { [[ " ${BASES[*]} " == *" $1 "* ]]; }
 
 require_base() {
   [[ -d $(base_path "$1") ]] || die "no base for $1 yet; run 'lab build $1'"

@@ -5,8 +5,8 @@ container_create() {
   local name=$1 dir=$LAB_DIR/$1
   mkdir "$dir"/{root,upper,work}
   mount -t overlay -o "lowerdir=$(base_path "$(host_get "$name" base)"),upperdir=$dir/upper,workdir=$dir/work" \
-    "unitbee-lab" "$dir/root"
-  seed_host "$name" "$dir/root"
+    unitbee-lab "$dir/root"
+  seed_debian "$name" "$dir/root"
   container_network "$name"
 }
 
@@ -23,39 +23,50 @@ container_network() {
   nsenter --net="$netns" ip route add default via "$(subnet).1"
 }
 
-# Registration needs a systemd outside, which a build machine may lack.
+machine_name() { printf 'ub-%s-%s\n' "$(lab_hash)" "$1"; }
+
+# Registering with machined, or taking a unit for it, needs a systemd outside, which a build machine may lack. Without
+# the variable the guest gets the cgroup v1 of an outside that still has it.
 container_start() {
   local name=$1 dir=$LAB_DIR/$1 command
-  container_command "$(host_get "$name" kind)"
+  case $(host_get "$name" kind) in
+    nspawn) command=(--boot) ;;
+    bare) command=(--as-pid2 sh -c 'mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -o UsePAM=no') ;;
+  esac
   SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 launch "$name" systemd-nspawn --quiet --register=no --keep-unit \
-    --directory="$dir/root" --network-namespace-path="$dir/netns" --machine="$(machine_name "$name")" "${command[@]}"
+    --directory="$dir/root" --network-namespace-path="$dir/netns" \
+    --machine="$(machine_name "$name")" --hostname="$name" "${command[@]}"
 }
 
-# Sets `command`: what runs inside.
-container_command() {
-  case $1 in
-    nspawn) command=(--boot) ;;
+container_patience() { echo 60; }
+
+container_init() { pgrep -P "$(host_get "$1" pid)"; }
+
+container_exec() {
+  local name=$1 init
+  shift
+  init=$(container_init "$name") || die "host '$name' has no init yet"
+  nsenter --all --target "$init" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+}
+
+container_halt() {
+  case $(host_get "$1" kind) in
+    nspawn) container_exec "$1" systemctl poweroff ;;
+    *) container_kill "$1" ;;
   esac
 }
 
-container_leader() { pgrep -P "$(host_get "$1" pid)"; }
-
-container_exec() {
-  local name=$1 leader
-  shift
-  leader=$(container_leader "$name") || die "$name has no init to run a command under"
-  nsenter --all --target "$leader" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
-}
-
-# Killing systemd-nspawn itself would leave its own leftovers; it cleans up when its init goes.
+# systemd-nspawn ends by itself, and tidies, when its init goes; killed itself, it would leave things behind.
 container_kill() {
-  local leader
-  leader=$(container_leader "$1") && kill -KILL "$leader"
+  local init
+  init=$(container_init "$1") && kill -KILL "$init"
 }
 
 container_destroy() {
   unmount "$LAB_DIR/$1/root"
   unmount "$LAB_DIR/$1/netns"
+  # There only if systemd-nspawn was killed all the same; no machine of that name could start again.
+  rm -rf --one-file-system "/run/systemd/nspawn/propagate/$(machine_name "$1")"
 }
 
 unmount() {

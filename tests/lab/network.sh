@@ -25,16 +25,14 @@ subnet_is_free() {
 bridge_up() {
   local bridge
   bridge=$(bridge)
-  [[ -e /sys/class/net/$bridge ]] && return
+  ip link add "$bridge" type bridge || die "lab $LAB_ID is open already, with another UNITBEE_LAB_RUN than $RUN"
   pick_subnet >"$LAB_DIR/lab_subnet"
-  ip link add "$bridge" type bridge
   ip address add "$(subnet).1/24" dev "$bridge"
   ip link set "$bridge" up
 }
 
-link_up() { ip link set "$(link_of "$1")" up; }
-link_down() { ip link set "$(link_of "$1")" down; }
-
+mend_link() { ip link set "$(link_of "$1")" up; }
+cut_link() { ip link set "$(link_of "$1")" down; }
 link_is_cut() { ! ip -brief link show "$(link_of "$1")" up 2>/dev/null | grep -q .; }
 
 delete_link() {

@@ -2,6 +2,7 @@
 # Where things are and what they are called. Everything a lab owns on this machine carries its id.
 
 readonly SUITES=(bullseye bookworm trixie forky)
+readonly BASES=("${SUITES[@]}")
 readonly CACHE=${UNITBEE_LAB_CACHE:-/var/cache/unitbee-lab}
 readonly RUN=${UNITBEE_LAB_RUN:-/run/unitbee-lab}
 
@@ -25,7 +26,10 @@ default_lab_id() {
   printf '%s-%s' "$(basename "$checkout" | tr -cd '[:alnum:]')" "$(printf '%s' "$checkout" | digest 6)"
 }
 
-LAB_ID=${UNITBEE_LAB_ID:-$(default_lab_id)}
+choose_lab() {
+  LAB_ID=$1
+  LAB_DIR=$RUN/$1
+}
+
+choose_lab "${UNITBEE_LAB_ID:-$(default_lab_id)}"
 [[ $LAB_ID =~ ^[A-Za-z0-9-]{1,40}$ ]] || usage_error "UNITBEE_LAB_ID '$LAB_ID' may hold letters, digits and '-' only"
-readonly LAB_ID
-readonly LAB_DIR=$RUN/$LAB_ID
