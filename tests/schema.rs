@@ -1,4 +1,5 @@
-//! The JSON schema of the manifest: it says what the reader says, as far as a schema can.
+//! What the reader of the manifest takes, the JSON schema takes and the renderer writes; and the schema refuses what the
+//! reader refuses, as far as a schema can.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +8,7 @@ use jsonschema::Validator;
 use proptest::prelude::*;
 use serde_json::Value;
 use unitbee::service::manifest::{self, Diagnostics, Manifest};
+use unitbee::service::render::{self, Placement, Target};
 
 fn read(text: &str) -> Result<Manifest, Diagnostics> {
     manifest::read(text, "unitbee.toml", Utf8Path::new("/work"))
@@ -246,6 +248,24 @@ proptest! {
         if read(&text).is_ok() {
             let refused = VALIDATOR.with(|validator| refusals(validator, &text));
             prop_assert!(refused.is_empty(), "{}: {:?}", text, refused);
+        }
+    }
+
+    #[test]
+    fn the_renderer_writes_all_that_the_reader_takes(
+        key in prop::sample::select(KEYS),
+        value in prop_oneof![value(), any::<String>().prop_map(|text| toml::Value::from(text).to_string())],
+        word in any::<String>(),
+    ) {
+        let command = match key {
+            "service.a.command" => String::new(),
+            _ => format!("service.a.command = ['a', {}]\n", toml::Value::from(word)),
+        };
+        let Ok(manifest) = read(&format!("{command}{key} = {value}\n")) else { return Ok(()) };
+        for unit in &manifest.units {
+            let placement = Placement { program: "/p".into(), env_file: Some("/e".into()), release: 1 };
+            let rendered = render::service(&unit.spec, &placement, Target::default());
+            prop_assert!(rendered.is_ok(), "{:?}: {:?}", unit.spec, rendered.unwrap_err());
         }
     }
 }

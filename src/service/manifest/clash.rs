@@ -1,34 +1,22 @@
 //! Units that cannot stand beside each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::problem::{Problems, Span};
 
 /// What one unit claims for itself.
 #[derive(Debug)]
 pub(super) struct Claim {
-    /// Service.
-    pub(super) service: String,
-    /// Instance.
-    pub(super) instance: String,
-    /// Where the two are named.
+    /// Name of the unit.
+    pub(super) unit: String,
+    /// End of the launchd label.
+    pub(super) label: String,
+    /// Where the instance is named, or the service that has only one.
     pub(super) span: Span,
     /// The machines that it runs on: destination and name.
     pub(super) machines: BTreeMap<String, String>,
     /// Ports that it listens on, and where they are written.
     pub(super) ports: BTreeMap<u16, Span>,
-}
-
-impl Claim {
-    /// Returns the name of the unit.
-    pub(super) fn unit(&self) -> String {
-        format!("{}-{}", self.service, self.instance)
-    }
-
-    /// Returns the end of the launchd label.
-    fn label(&self) -> String {
-        format!("{}.{}", self.service, self.instance)
-    }
 }
 
 /// Notes every two units that have one name, or one port on one machine.
@@ -38,11 +26,11 @@ pub(super) fn check(claims: &[Claim], problems: &mut Problems<'_>) {
 }
 
 fn names(claims: &[Claim], problems: &mut Problems<'_>) {
-    let mut units = BTreeMap::new();
-    let mut labels = BTreeMap::new();
+    let mut units: BTreeMap<&str, &Span> = BTreeMap::new();
+    let mut labels: BTreeMap<&str, &Span> = BTreeMap::new();
     for claim in claims {
-        let (unit, label) = (claim.unit(), claim.label());
-        let clash = match (units.get(&unit), labels.get(&label)) {
+        let Claim { unit, label, .. } = claim;
+        let clash = match (units.get(unit.as_str()), labels.get(label.as_str())) {
             (Some(first), _) => Some((first, format!("the unit `{unit}` is there twice"))),
             (None, Some(first)) => Some((first, format!("the launchd label ending in `{label}` is there twice"))),
             (None, None) => None,
@@ -51,14 +39,13 @@ fn names(claims: &[Claim], problems: &mut Problems<'_>) {
             let help = "unit and label are made of service and instance; rename one of them";
             problems.clash(&claim.span, message, help, (first, "first here"));
         }
-        units.entry(unit).or_insert_with(|| claim.span.clone());
-        labels.entry(label).or_insert_with(|| claim.span.clone());
+        units.entry(unit).or_insert(&claim.span);
+        labels.entry(label).or_insert(&claim.span);
     }
 }
 
 fn ports(claims: &[Claim], problems: &mut Problems<'_>) {
     let mut taken: BTreeMap<(&str, u16), (&Claim, &Span)> = BTreeMap::new();
-    let mut told = BTreeSet::new();
     for claim in claims {
         let there = |machine| claim.ports.iter().map(move |port| (machine, port));
         for ((destination, machine), (port, span)) in claim.machines.iter().flat_map(there) {
@@ -66,10 +53,7 @@ fn ports(claims: &[Claim], problems: &mut Problems<'_>) {
                 taken.insert((destination, *port), (claim, span));
                 continue;
             };
-            if !told.insert((span.start, span.end)) {
-                continue;
-            }
-            let (one, other) = (first.unit(), claim.unit());
+            let (one, other) = (&first.unit, &claim.unit);
             let message = format!("`{one}` and `{other}` both have port {port} on `{machine}`");
             if *first_span == span {
                 problems.add(span, message, "give each instance its own `port` and write {port} here");

@@ -73,6 +73,7 @@ struct Service<'a> {
 /// One instance of a service.
 struct Instance<'a> {
     name: String,
+    unit: String,
     span: Span,
     keys: Option<&'a Map<Scalar>>,
     values: BTreeMap<&'a str, String>,
@@ -126,11 +127,11 @@ impl<'a> Service<'a> {
     }
 
     fn instance(&self, name: &str, span: &Span, keys: Option<&'a Map<Scalar>>) -> Instance<'a> {
-        let service = &self.name.value;
+        let unit = format!("{}-{name}", self.name.value);
         let own = keys.into_iter().flat_map(Map::iter).map(|(key, value)| (key.value.as_str(), value.value.0.clone()));
-        let [a, b, c] = BUILT_IN;
-        let built_in = [(a, service.clone()), (b, name.to_owned()), (c, format!("{service}-{name}"))];
-        Instance { name: name.to_owned(), span: span.clone(), keys, values: own.chain(built_in).collect() }
+        let built_in = BUILT_IN.into_iter().zip([self.name.value.clone(), name.to_owned(), unit.clone()]);
+        let values = own.chain(built_in).collect();
+        Instance { name: name.to_owned(), unit, span: span.clone(), keys, values }
     }
 
     fn claim(&self, instance: &Instance<'_>, problems: &mut Problems<'_>) -> Claim {
@@ -148,8 +149,8 @@ impl<'a> Service<'a> {
             ports.entry(url.port()).or_insert_with(|| at.span.clone());
         }
         Claim {
-            service: self.name.value.clone(),
-            instance: instance.name.clone(),
+            unit: instance.unit.clone(),
+            label: format!("{}.{}", self.name.value, instance.name),
             span: instance.span.clone(),
             machines: self.machines.clone(),
             ports,
@@ -157,7 +158,7 @@ impl<'a> Service<'a> {
     }
 
     fn unit(&self, instance: &Instance<'_>, slice: Option<&SliceName>, problems: &mut Problems<'_>) -> Option<Placed> {
-        let unit = self.unit_name(instance, problems);
+        let unit = unit_name(instance, problems);
         let filled = Filled::new(self, instance, problems);
         let (program, args) = filled.command?;
         let shared = self.shared.clone();
@@ -184,19 +185,18 @@ impl<'a> Service<'a> {
         };
         Some(Placed { spec, hosts: self.placed.clone() })
     }
+}
 
-    fn unit_name(&self, instance: &Instance<'_>, problems: &mut Problems<'_>) -> Option<UnitName> {
-        let name = format!("{}-{}", self.name.value, instance.name);
-        match UnitName::new(&name) {
-            Ok(unit) => Some(unit),
-            Err(error @ NameError::TooLong { .. }) => {
-                let message = format!("the unit of service and instance cannot be named: {error}");
-                problems.add(&instance.span, message, "shorten the service's or the instance's name");
-                None
-            }
-            // Any other fault is one of the two parts, which have been checked where they are written.
-            Err(_) => None,
+fn unit_name(instance: &Instance<'_>, problems: &mut Problems<'_>) -> Option<UnitName> {
+    match UnitName::new(&instance.unit) {
+        Ok(unit) => Some(unit),
+        Err(error @ NameError::TooLong { .. }) => {
+            let message = format!("the unit of service and instance cannot be named: {error}");
+            problems.add(&instance.span, message, "shorten the service's or the instance's name");
+            None
         }
+        // Any other fault is one of the two parts, which have been checked where they are written.
+        Err(_) => None,
     }
 }
 

@@ -154,4 +154,20 @@ mod tests {
         }
         assert_eq!(instead_of_launchd("ProcessType"), None);
     }
+
+    #[test]
+    fn what_the_template_sets_is_decided_or_meant_to_be_overridden() {
+        let mut section = "";
+        let mut overridable = Vec::new();
+        for line in include_str!("../../../templates/unit.service").lines() {
+            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                section = name;
+            } else if let Some((key, _)) = line.split_once('=').filter(|(key, _)| is_systemd_key(key)) {
+                overridable.extend(instead_of_systemd(section, key).is_none().then_some(key));
+            }
+        }
+        let meant = ["SyslogIdentifier", "OOMPolicy", "SuccessExitStatus"];
+        let hardening = ["NoNewPrivileges", "LockPersonality", "RestrictRealtime", "RestrictSUIDSGID"];
+        assert_eq!(overridable, [&meant[..], &hardening].concat());
+    }
 }

@@ -111,41 +111,6 @@ pub(super) fn toml_key(name: &str) -> Cow<'_, str> {
     if bare { name.into() } else { toml::Value::from(name).to_string().into() }
 }
 
-/// Declares a table of the manifest: a struct of entries, how it is read, and its schema.
-macro_rules! table {
-    ($($(#[$meta:meta])* struct $name:ident { $($(#[$key_meta:meta])* $key:ident: $type:ty,)* })*) => { $(
-        #[derive(Debug, Default, schemars::JsonSchema)]
-        #[schemars(deny_unknown_fields, default)]
-        $(#[$meta])*
-        pub(super) struct $name {
-            $($(#[$key_meta])* pub(super) $key: $crate::service::manifest::read::Entry<$type>,)*
-        }
-
-        impl $crate::service::manifest::read::Read for $name {
-            const WANTED: &'static str = "a table";
-            const EXAMPLE: &'static str = "a table: { key = value }";
-
-            fn read(
-                value: &toml::de::DeValue<'_>,
-                span: &$crate::service::manifest::problem::Span,
-                problems: &mut $crate::service::manifest::problem::Problems<'_>,
-            ) -> Option<Self> {
-                use $crate::service::manifest::read::{entry, in_order, unknown_key};
-                let Some(table) = value.as_table() else { return Self::mistyped(value, span, problems) };
-                let mut read = Self::default();
-                for (key, value) in in_order(table) {
-                    match key.get_ref().as_ref() {
-                        $(stringify!($key) => read.$key = entry(&key.span(), value, problems),)*
-                        _ => unknown_key(key, &[$(stringify!($key)),*], problems),
-                    }
-                }
-                Some(read)
-            }
-        }
-    )* };
-}
-pub(super) use table;
-
 /// Says how a type that is not derived looks in the schema.
 macro_rules! schema {
     ($type:ty $(where $param:ident)?, $generator:pat => $schema:expr) => {

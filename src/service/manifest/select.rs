@@ -50,12 +50,12 @@ pub enum SelectError {
 impl SelectError {
     /// Says what there is to select from.
     #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
             Self::NoService { units, .. } => format!("there are {}", units.join(", ")),
             Self::NoHost { hosts, .. } => format!("there are {}", hosts.join(", ")),
             Self::NothingThere { hosts, .. } => format!("it is placed on {}", hosts.join(", ")),
-        }
+        })
     }
 }
 
@@ -63,7 +63,8 @@ impl Manifest {
     /// Selects units by service, unit or glob, and hosts by name, tag or destination; none of them means all.
     ///
     /// A host that the manifest does not know gets every selected unit, wherever the manifest places it. A
-    /// machine that is known under several names comes once, under the first. Hosts come in the order of their names.
+    /// machine that has several names comes once, under the first of them by the alphabet, which is also the order of
+    /// the hosts.
     pub fn select(&self, services: &[String], hosts: &[String]) -> Result<Vec<HostWork>, SelectError> {
         let units = self.matching(services)?;
         if hosts.is_empty() {

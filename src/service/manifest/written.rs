@@ -1,11 +1,11 @@
 //! The manifest as it is written: its tables and keys, which are also the JSON schema's.
 
-use schemars::json_schema;
+use schemars::{JsonSchema, json_schema};
 use toml::de::DeValue;
 
 use super::overrides;
 use super::problem::{Problems, Span};
-use super::read::{At, Entry, List, Map, Percent, Read, Size, TimeSpan, schema, table, whole};
+use super::read::{At, Entry, List, Map, Percent, Read, Size, TimeSpan, entry, in_order, schema, unknown_key, whole};
 use super::template::Text;
 use crate::service::name::TAKEN_SLICES;
 use crate::service::spec::{RestartWhen, Scope};
@@ -16,6 +16,35 @@ const MOST_INSTANCES: u64 = 1000;
 const PART: &str = "^[A-Za-z0-9_:][A-Za-z0-9_:.-]*$";
 const ENV: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 const URL: &str = r"^([Hh][Tt][Tt][Pp][Ss]?://[^ ]+|.*\{.*)$";
+
+/// Declares a table of the manifest: a struct of entries, how it is read, and its schema.
+macro_rules! table {
+    ($($(#[$meta:meta])* struct $name:ident { $($(#[$key_meta:meta])* $key:ident: $type:ty,)* })*) => { $(
+        #[derive(Debug, Default, JsonSchema)]
+        #[schemars(deny_unknown_fields, default)]
+        $(#[$meta])*
+        pub(super) struct $name {
+            $($(#[$key_meta])* pub(super) $key: Entry<$type>,)*
+        }
+
+        impl Read for $name {
+            const WANTED: &'static str = "a table";
+            const EXAMPLE: &'static str = "a table: { key = value }";
+
+            fn read(value: &DeValue<'_>, span: &Span, problems: &mut Problems<'_>) -> Option<Self> {
+                let Some(table) = value.as_table() else { return Self::mistyped(value, span, problems) };
+                let mut read = Self::default();
+                for (key, value) in in_order(table) {
+                    match key.get_ref().as_ref() {
+                        $(stringify!($key) => read.$key = entry(&key.span(), value, problems),)*
+                        _ => unknown_key(key, &[$(stringify!($key)),*], problems),
+                    }
+                }
+                Some(read)
+            }
+        }
+    )* };
+}
 
 table! {
     /// What should run, and where.
