@@ -8,6 +8,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use tokio::sync::OnceCell;
 use tracing::debug;
 use zbus::{Connection, DBusError, Message, fdo};
@@ -24,6 +25,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// How long the manager may take to answer a call; a reload of many units takes seconds on a slow host.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// Where the system's bus listens (the D-Bus specification, "Well-known Message Bus Instances").
+const SYSTEM_BUS: &str = "/run/dbus/system_bus_socket";
 
 pub(super) const SYSTEMD: &str = "org.freedesktop.systemd1";
 pub(super) const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
@@ -44,14 +48,19 @@ pub(super) struct Bus {
 impl Bus {
     /// Connects to the user's bus; `None` where no way to it works.
     pub(super) async fn open(host: &dyn Host, account: &Account) -> Result<Option<Self>, HostError> {
-        if let Some(bus) = Self::open_socket(host, account).await? {
+        if let Some(bus) = Self::open_socket(host, account, account.bus_socket()).await? {
             return Ok(Some(bus));
         }
         if host.is_local() { Ok(None) } else { Self::open_bridge(host, account).await }
     }
 
-    async fn open_socket(host: &dyn Host, account: &Account) -> Result<Option<Self>, HostError> {
-        let forward = match host.forward(&Endpoint::Unix(account.bus_socket())).await {
+    /// Connects to the bus that logind is on; `None` where that does not work.
+    pub(super) async fn open_system(host: &dyn Host, account: &Account) -> Result<Option<Self>, HostError> {
+        Self::open_socket(host, account, SYSTEM_BUS.into()).await
+    }
+
+    async fn open_socket(host: &dyn Host, account: &Account, socket: Utf8PathBuf) -> Result<Option<Self>, HostError> {
+        let forward = match host.forward(&Endpoint::Unix(socket)).await {
             Ok(forward) => forward,
             Err(error @ (HostError::Connect { .. } | HostError::Lost { .. })) => return Err(error),
             Err(error) => {
@@ -90,7 +99,7 @@ impl Bus {
             .build();
         let reason = match tokio::time::timeout(HANDSHAKE, build).await {
             Ok(Ok(connection)) => {
-                debug!(host = host.name(), %transport, "connected to the user's bus");
+                debug!(host = host.name(), %transport, "connected to the bus");
                 return Some(Self {
                     connection,
                     transport,
@@ -102,7 +111,7 @@ impl Bus {
             Ok(Err(error)) => printable(error.to_string().as_bytes()),
             Err(_) => "no answer in time".to_owned(),
         };
-        debug!(host = host.name(), %transport, reason, "no handshake with the user's bus");
+        debug!(host = host.name(), %transport, reason, "no handshake with the bus");
         None
     }
 

@@ -1,13 +1,15 @@
 //! Lingering: logind keeps the user's manager, and so the services, from boot to shutdown.
 //!
-//! `loginctl enable-linger` is given the name, since without one it acts on the owner of the session, and there may be
-//! no session. What it answers is not believed: logind's own state is looked at afterwards (loginctl(1), polkit action
-//! `org.freedesktop.login1.set-self-linger`).
+//! logind is asked over the system's bus where that can be reached, since that costs no exchange with the host; else by
+//! `loginctl enable-linger`, which is given the name: without one it acts on the owner of the session, and there may be
+//! no session. What they answer is not believed: logind's own state is looked at afterwards
+//! (org.freedesktop.login1(5), loginctl(1), polkit action `org.freedesktop.login1.set-self-linger`).
 
 use std::time::Duration;
 
+use super::bus::{Bus, PROPERTIES};
 use super::link::Account;
-use crate::host::{Command, End, Facts, Host, HostError};
+use crate::host::{Command, End, Facts, Host, HostError, printable};
 use crate::supervisor::error::linger_command;
 use crate::supervisor::{Missing, Persistence, SupervisorError};
 
@@ -44,6 +46,11 @@ pub(super) async fn ensure(host: &dyn Host, facts: &Facts) -> Result<Persistence
     if !facts.systemd {
         return Err(missing(Missing::Systemd));
     }
+    if facts.bus
+        && let Some(persistence) = over_bus(host, &account, facts).await?
+    {
+        return Ok(persistence);
+    }
     let command = Command::new("sh")
         .args(["-c", SCRIPT, "sh"])
         .args([account.user.as_str(), account.runtime_dir().as_str()])
@@ -64,4 +71,24 @@ pub(super) async fn ensure(host: &dyn Host, facts: &Facts) -> Result<Persistence
         }
         .into()),
     }
+}
+
+/// Asks logind itself; `None` where its bus cannot be reached. There is a manager already, so nothing is waited for.
+async fn over_bus(host: &dyn Host, account: &Account, facts: &Facts) -> Result<Option<Persistence>, HostError> {
+    let Some(bus) = Bus::open_system(host, account).await? else { return Ok(None) };
+    let login1 = Some("org.freedesktop.login1");
+    let user = format!("/org/freedesktop/login1/user/_{}", facts.uid);
+    let ask = ("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "SetUserLinger");
+    let asked = bus.connection.call_method(login1, ask.0, Some(ask.1), ask.2, &(facts.uid, true, false)).await;
+    let body = ("org.freedesktop.login1.User", "Linger");
+    let state = bus.connection.call_method(login1, user.as_str(), Some(PROPERTIES), "Get", &body).await;
+    let lingers = state.ok().and_then(|reply| reply.body().deserialize::<zbus::OwnedVariant>().ok());
+    Ok(match (lingers.and_then(|value| bool::try_from(value).ok()), asked) {
+        (Some(true), _) => Some(Persistence::Enabled),
+        (Some(false), Err(error)) => {
+            let detail = printable(error.to_string().as_bytes());
+            Some(Persistence::Refused { command: linger_command(&facts.user), detail })
+        }
+        _ => None,
+    })
 }
