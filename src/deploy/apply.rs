@@ -12,10 +12,12 @@ use super::event::{Event, Sink};
 use super::plan::{Choices, Obstacle, Plan, Start, plan};
 use super::release::Wanted;
 use super::survey::{self, Observed};
-use crate::host::{Facts, Host, HostError, Lease, Observation, Query};
+use crate::host::{Answer, Ask, Cgroup, Facts, Host, HostError, Lease, Observation, Query};
 use crate::lifecycle::stop::StopError;
 use crate::lifecycle::{LifecycleError, Service, graceful_shutdown};
-use crate::supervisor::{self, Persistence, Supervisor, SupervisorError};
+use crate::observe::flags::limit_gap;
+use crate::service::spec::{Limits, UnitSpec};
+use crate::supervisor::{self, Persistence, Supervisor, SupervisorError, layout};
 
 /// The host-wide lock that everything which changes units takes.
 pub(super) const LOCK: &str = "apply";
@@ -42,6 +44,8 @@ pub struct Applied {
     pub transport: Option<supervisor::Transport>,
     /// What is not quite as wished, and cannot be.
     pub notes: Vec<String>,
+    /// Limits that do not hold, by unit; of units that were started, the others were not looked at.
+    pub gaps: Vec<(String, String)>,
     /// Set where the services end with the session: the command that mends it, and what the host said.
     pub not_persistent: Option<(String, String)>,
 }
@@ -134,6 +138,7 @@ pub async fn apply(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) ->
             outcome: Outcome::Unchanged,
             transport: site.supervisor.as_ref().map(Supervisor::transport),
             notes: plan.notes,
+            gaps: Vec::new(),
             not_persistent: None,
         });
     }
@@ -247,11 +252,13 @@ async fn carry_out(
         supervisor.daemon_reload().await?;
         events(Event::Reloaded);
     }
-    start_all(host, order, &plan, &supervisor, events).await?;
+    let started = start_all(host, order, &plan, &supervisor, events).await?;
+    let gaps = gaps(host, started).await?;
     Ok(Applied {
         outcome: Outcome::Changed,
         transport: Some(supervisor.transport()),
         notes: plan.notes,
+        gaps,
         not_persistent,
     })
 }
@@ -266,18 +273,21 @@ async fn reconnected(host: &Arc<dyn Host>, site: Site, events: Sink<'_>) -> Resu
     Ok(Site { facts, supervisor })
 }
 
+/// A unit that was started, with its cgroup where that was looked at already.
+type Up<'a> = (&'a UnitSpec, Option<Cgroup>);
+
 /// Starts what is new all at once; replaces what runs one after the other, so that the others go on serving.
-async fn start_all(
+async fn start_all<'a>(
     host: &Arc<dyn Host>,
-    order: &Order<'_>,
+    order: &Order<'a>,
     plan: &Plan,
     supervisor: &Supervisor,
     events: Sink<'_>,
-) -> Result<(), ApplyError> {
+) -> Result<Vec<Up<'a>>, ApplyError> {
     let spec = |unit: &str| order.wanted.iter().map(|wanted| &wanted.spec).find(|spec| spec.unit.as_str() == unit);
-    let run = async |start: &Start| -> Result<(), ApplyError> {
+    let run = async |start: &Start| -> Result<Option<Up<'a>>, ApplyError> {
         let unit = start.unit.as_str();
-        let Some(spec) = spec(unit) else { return Ok(()) };
+        let Some(spec) = spec(unit) else { return Ok(None) };
         let before = supervisor.status_of(unit).await?;
         let service = Service { host: host.as_ref(), supervisor, unit, health: spec.health.as_ref(), stop: &spec.stop };
         if start.restart {
@@ -289,14 +299,32 @@ async fn start_all(
         if let Some(after) = started.healthy_after {
             events(Event::Healthy { unit: unit.to_owned(), after });
         }
-        Ok(())
+        Ok(Some((spec, started.cgroup)))
     };
+    let mut up = Vec::new();
     let fresh = plan.starts.iter().filter(|start| !start.restart).map(&run);
     for done in futures_util::future::join_all(fresh).await {
-        done?;
+        up.extend(done?);
     }
     for start in plan.starts.iter().filter(|start| start.restart) {
-        run(start).await?;
+        up.extend(run(start).await?);
     }
-    Ok(())
+    Ok(up)
+}
+
+/// Which limits of the units do not hold; one exchange at most, for those whose cgroup nobody looked at yet.
+async fn gaps(host: &Arc<dyn Host>, mut up: Vec<Up<'_>>) -> Result<Vec<(String, String)>, HostError> {
+    let is_unseen = |(spec, cgroup): &&mut Up<'_>| cgroup.is_none() && spec.limits != Limits::default();
+    let mut unseen: Vec<&mut Up<'_>> = up.iter_mut().filter(is_unseen).collect();
+    if !unseen.is_empty() {
+        let ask = |(spec, _): &&mut Up<'_>| Ask::Cgroup(layout::cgroup(spec.slice.as_str(), spec.unit.as_str()));
+        let asks = unseen.iter().map(ask).collect();
+        for ((_, cgroup), answer) in unseen.iter_mut().zip(host.query(&Query { asks }).await?.answers) {
+            if let Answer::Cgroup(found) = answer {
+                *cgroup = found;
+            }
+        }
+    }
+    let gap = |(spec, cgroup): &Up<'_>| Some((spec.unit.to_string(), limit_gap(&spec.limits, cgroup.as_ref())?));
+    Ok(up.iter().filter_map(gap).collect())
 }

@@ -9,8 +9,8 @@ use super::gate::{Gate, GateError};
 use super::health::{PROBE, Prober};
 use super::http::HttpError;
 use super::stop::{StopError, Stopped, graceful_shutdown};
-use crate::host::Host;
 use crate::host::process::Signal;
+use crate::host::{Cgroup, Host};
 use crate::service::spec::{Health, Stop};
 use crate::supervisor::{JobEnd, State, Supervisor, SupervisorError, UnitStatus, Whom};
 
@@ -126,6 +126,8 @@ pub struct Started {
     pub healthy_after: Option<Duration>,
     /// Whether it ran already, so that nothing was done.
     pub already: bool,
+    /// Its cgroup, where the health gate looked at it.
+    pub cgroup: Option<Cgroup>,
 }
 
 /// What [`ensure_daemon_running`] found or did.
@@ -145,7 +147,7 @@ impl Service<'_> {
     pub async fn start(&self) -> Result<Started, LifecycleError> {
         let before = self.installed().await?;
         if matches!(before.state, State::Running { .. }) {
-            return Ok(Started { pid: before.pid, healthy_after: None, already: true });
+            return Ok(Started { pid: before.pid, healthy_after: None, already: true, cgroup: None });
         }
         self.start_from(before).await
     }
@@ -180,21 +182,21 @@ impl Service<'_> {
             before: before.invocation.clone(),
         };
         let Some(health) = self.health else {
-            return Ok(Started { pid: self.running().await?.pid, healthy_after: None, already: false });
+            return Ok(Started { pid: self.running().await?.pid, healthy_after: None, already: false, cgroup: None });
         };
         let passed = gate(health).pass().await.map_err(|source| self.gate_failed(source))?;
-        Ok(Started { pid: Some(passed.pid), healthy_after: Some(passed.took), already: false })
+        Ok(Started { pid: Some(passed.pid), healthy_after: Some(passed.took), already: false, cgroup: passed.cgroup })
     }
 
     /// Waits until it runs and is healthy, without doing anything to it.
     pub async fn wait(&self) -> Result<Started, LifecycleError> {
         self.installed().await?;
         let Some(health) = self.health else {
-            return Ok(Started { pid: self.running().await?.pid, healthy_after: None, already: true });
+            return Ok(Started { pid: self.running().await?.pid, healthy_after: None, already: true, cgroup: None });
         };
         let gate = Gate { host: self.host, supervisor: self.supervisor, unit: self.unit, health, before: None };
         let passed = gate.pass().await.map_err(|source| self.gate_failed(source))?;
-        Ok(Started { pid: Some(passed.pid), healthy_after: Some(passed.took), already: true })
+        Ok(Started { pid: Some(passed.pid), healthy_after: Some(passed.took), already: true, cgroup: passed.cgroup })
     }
 
     /// Lets it read its configuration again, by the unit's own `ExecReload=`.

@@ -98,13 +98,19 @@ fn drift(seen: &Seen<'_>) -> Option<String> {
     }
 }
 
-/// The manager tells what was configured; only the cgroup's own files tell what holds.
 fn limits(seen: &Seen<'_>) -> Option<String> {
-    let limits = &seen.record?.spec.limits;
-    if !matches!(seen.status?.state, State::Running { .. }) || !are_any(limits) {
+    let runs = matches!(seen.status?.state, State::Running { .. });
+    runs.then(|| limit_gap(&seen.record?.spec.limits, seen.cgroup)).flatten()
+}
+
+/// Which limits of a running unit do not hold, in words. The manager tells what was configured; only the cgroup's own
+/// files tell what holds.
+#[must_use]
+pub fn limit_gap(limits: &Limits, cgroup: Option<&Cgroup>) -> Option<String> {
+    if !are_any(limits) {
         return None;
     }
-    let Some(cgroup) = seen.cgroup else {
+    let Some(cgroup) = cgroup else {
         return Some("the host has no cgroup v2 tree for it".to_owned());
     };
     let gaps: Vec<String> = [

@@ -174,26 +174,23 @@ async fn carry_out(jobs: Vec<(Job, Vec<Wanted>)>, wish: &Wish, output: Output) -
 
 async fn converge(job: &Job, order: &Order<'_>, wish: &Wish, progress: &Progress) -> Result<Applied> {
     let sink = |event: Event| progress.event(job.host.name(), &event);
-    let applied = apply(&job.host, order, &sink).await?;
-    if applied.outcome == Outcome::Changed || wish.strict_limits {
-        let rows = status(&job.host, &job.subjects).await?;
-        let gaps = limits(&rows);
-        if wish.strict_limits && !gaps.is_empty() {
-            anyhow::bail!("a limit does not hold: {}", gaps.join("; "));
+    let mut applied = apply(&job.host, order, &sink).await?;
+    if wish.strict_limits {
+        applied.gaps = limit_gaps(&status(&job.host, &job.subjects).await?);
+        if let Some((unit, gap)) = applied.gaps.first() {
+            anyhow::bail!("{unit} runs, but a limit does not hold: {gap}");
         }
-        let mut applied = applied;
-        applied.notes.extend(gaps);
-        return Ok(applied);
     }
+    let note = |(unit, gap): &(String, String)| format!("{unit} {}: {gap}", FlagKind::LimitNotEffective);
+    applied.notes.extend(applied.gaps.iter().map(note));
     Ok(applied)
 }
 
-/// Which limits do not hold, in words.
-fn limits(rows: &[Row]) -> Vec<String> {
+fn limit_gaps(rows: &[Row]) -> Vec<(String, String)> {
     rows.iter()
         .flat_map(|row| row.flags.iter().map(move |flag| (row, flag)))
         .filter(|(_, flag)| flag.kind == FlagKind::LimitNotEffective)
-        .map(|(row, flag)| format!("{} {}: {}", row.unit, flag.kind, flag.reason))
+        .map(|(row, flag)| (row.unit.clone(), flag.reason.clone()))
         .collect()
 }
 
