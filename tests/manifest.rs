@@ -26,7 +26,7 @@ fn selected(manifest: &Manifest, services: &[&str], hosts: &[&str]) -> Vec<Strin
     let words = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     match manifest.select(&words(services), &words(hosts)) {
         Ok(work) => shown(&work),
-        Err(error) => vec![error.to_string(), error.hint().unwrap_or_default()],
+        Err(error) => vec![error.to_string(), error.hint()],
     }
 }
 

@@ -50,12 +50,12 @@ pub enum SelectError {
 impl SelectError {
     /// Says what there is to select from.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
+    pub fn hint(&self) -> String {
+        match self {
             Self::NoService { units, .. } => format!("there are {}", units.join(", ")),
             Self::NoHost { hosts, .. } => format!("there are {}", hosts.join(", ")),
             Self::NothingThere { hosts, .. } => format!("it is placed on {}", hosts.join(", ")),
-        })
+        }
     }
 }
 
