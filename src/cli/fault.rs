@@ -131,7 +131,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             .or_else(|| cause.downcast_ref().and_then(ObserveError::hint))
             .or_else(|| cause.downcast_ref().and_then(LogsError::hint))
             .or_else(|| cause.downcast_ref().and_then(RenderError::hint))
-            .or_else(|| cause.downcast_ref().and_then(SelectError::hint))
+            .or_else(|| cause.downcast_ref().map(SelectError::hint))
             .or_else(|| match cause.downcast_ref() {
                 Some(ApplyError::Obstacles { .. }) | None => None,
                 Some(error) => error.hint(),
