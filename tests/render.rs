@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "support/spec.rs"]
+mod spec;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,7 +12,9 @@ use unitbee::service::escape::EscapeError;
 use unitbee::service::name::{EnvName, SliceName, UnitName};
 use unitbee::service::render::{self, Place, Placement, RenderError, Rendered, Target, header};
 use unitbee::service::secret::Secret;
-use unitbee::service::spec::{Health, Limits, Logs, Program, Restart, RestartWhen, Scope, Stop, UnitSpec};
+use unitbee::service::spec::{Health, Limits, Restart, Stop, UnitSpec};
+
+use self::spec::minimal;
 
 const NEWEST: Target = Target { systemd: None };
 
@@ -19,30 +24,6 @@ fn systemd(version: u32) -> Target {
 
 fn env_name(name: &str) -> EnvName {
     EnvName::new(name).unwrap()
-}
-
-fn minimal() -> UnitSpec {
-    UnitSpec {
-        unit: UnitName::new("echo-main").unwrap(),
-        service: "echo".to_owned(),
-        instance: "main".to_owned(),
-        slice: SliceName::new("rbee").unwrap(),
-        description: "echo".to_owned(),
-        program: Program::Path("/usr/bin/echo".into()),
-        args: Vec::new(),
-        build: None,
-        env: BTreeMap::new(),
-        secrets: [].into(),
-        working_dir: None,
-        limits: Limits::default(),
-        restart: Restart { when: RestartWhen::No, ..Restart::default() },
-        health: None,
-        stop: Stop::default(),
-        logs: Logs::default(),
-        scope: Scope::User,
-        systemd: BTreeMap::new(),
-        launchd: BTreeMap::new(),
-    }
 }
 
 fn full() -> UnitSpec {
@@ -311,6 +292,8 @@ mod any_bytes {
     use unitbee::service::render::header;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn are_no_header_or_one_that_survives(file in proptest::collection::vec(any::<u8>(), 0..200)) {
             prop_assert_eq!(header::parse(&file), None);

@@ -274,12 +274,9 @@ fn quoted(prefix: &str, text: &str) -> Result<String, EscapeError> {
     Ok(out)
 }
 
-/// Appends a prefix and the two digits of a byte.
-pub(super) fn push_hex(out: &mut String, prefix: &str, byte: u8) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+fn push_hex(out: &mut String, prefix: &str, byte: u8) {
     out.push_str(prefix);
-    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-    out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    out.push_str(&hex::encode([byte]));
 }
 
 fn check_variable(name: &EnvName, value: &str, max: usize, target: Target) -> Result<(), EscapeError> {

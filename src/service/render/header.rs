@@ -12,8 +12,6 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::service::escape::push_hex;
-
 const WRITTEN: &str = "# Written by unitbee ";
 const WARNING: &str = "; changes by hand are shown as drift.";
 const MARK: &str = "# unitbee: ";
@@ -75,9 +73,5 @@ fn line(text: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 fn digest(body: &[u8]) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(body) {
-        push_hex(&mut hex, "", byte);
-    }
-    hex
+    hex::encode(Sha256::digest(body))
 }
