@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use unitbee::service::escape::EscapeError;
-use unitbee::service::name::{EnvName, SliceName, UnitName};
+use unitbee::service::name::{EnvName, SliceName};
 use unitbee::service::render::{self, Place, Placement, RenderError, Rendered, Target, header};
 use unitbee::service::secret::Secret;
-use unitbee::service::spec::{Health, Limits, Restart, Stop, UnitSpec};
+use unitbee::service::spec::{Limits, Restart, Stop, UnitSpec};
 
-use self::spec::minimal;
+use self::spec::{full, minimal};
 
 const NEWEST: Target = Target { systemd: None };
 
@@ -24,38 +24,6 @@ fn systemd(version: u32) -> Target {
 
 fn env_name(name: &str) -> EnvName {
     EnvName::new(name).unwrap()
-}
-
-fn full() -> UnitSpec {
-    UnitSpec {
-        unit: UnitName::new("llm-8080").unwrap(),
-        service: "llm".to_owned(),
-        instance: "8080".to_owned(),
-        description: "llm worker 8080, 100% local".to_owned(),
-        args: ["--port", "8080", "", "it's \"$HOME\" 50% C:\\new\n;"].map(str::to_owned).into(),
-        env: [("RUST_LOG", "info"), ("PROMPT", "say \"hi\"\n\t$USER %h")]
-            .map(|(k, v)| (env_name(k), v.to_owned()))
-            .into(),
-        secrets: [env_name("HF_TOKEN")].into(),
-        working_dir: Some("/srv/models 100%".into()),
-        limits: Limits { cpu_percent: Some(200), memory: Some(4 << 30), tasks: Some(512), nofile: Some(65536) },
-        restart: Restart::default(),
-        health: Some(Health {
-            url: "http://127.0.0.1:8080/health".parse().unwrap(),
-            expect: None,
-            within: Duration::from_secs(90),
-            healthy_for: Duration::from_secs(2),
-        }),
-        systemd: BTreeMap::from([
-            ("Service".to_owned(), BTreeMap::from([("Nice".to_owned(), vec!["5".to_owned()])])),
-            (
-                "Unit".to_owned(),
-                BTreeMap::from([("After".to_owned(), vec!["a.service".to_owned(), "b.service".to_owned()])]),
-            ),
-            ("X-Site".to_owned(), BTreeMap::from([("Owner".to_owned(), vec!["ml team".to_owned()])])),
-        ]),
-        ..minimal()
-    }
 }
 
 fn placement() -> Placement {

@@ -174,7 +174,7 @@ impl User {
             args,
             env: variables(cases).filter(|(_, case)| matches!(case, Case::Env(_))).map(named).collect(),
             working_dir: Some(format!("{}/{DIR}", self.home).into()),
-            ..spec::minimal()
+            ..spec::full()
         };
         let env_file = format!("{DIR}/{index}.env");
         let placement = Placement {

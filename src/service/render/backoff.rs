@@ -5,15 +5,19 @@
 //!
 //! The pause grows by `RestartSteps=` and `RestartMaxDelaySec=` (since 254): pause *i* is
 //! `first * (longest / first) ^ ((i - 1) / steps)`, from `steps + 1` on it is the longest (`service_restart_usec_next`
-//! in service.c). As many steps as there are doublings between the two makes each pause twice the last at most. It
+//! in service.c). As many steps as there are doublings between the two make each pause at most twice the last. It
 //! shrinks again only when somebody starts the unit, not after a long good run.
 //!
 //! Giving up is a rate limit on *all* starts, the first included (ratelimit.c): within a window of
 //! `StartLimitIntervalSec=`, opened by the first start after the last window, `StartLimitBurst=` starts are let through.
 //! After *n* restarts *n* + 1 starts have been seen, so that is the burst. For the next one to be refused the window
-//! must still be open then, after *n* + 1 pauses and *n* + 1 runs. The pauses are known; a run that belongs to the row
-//! is one that ended before the service could count as [settled](SETTLED). A window shorter than that sum
-//! (the default of 10 s, say) never fills once the pauses have grown, and the unit would be restarted for ever.
+//! must still be open then, after *n* + 1 runs and as many pauses, each the longest, because an earlier bad hour may have
+//! grown them. A run that belongs to the row is one that ended before the service could count as [settled](SETTLED).
+//! A window shorter than that (the default of 10 s, say) never fills once the pauses have grown, and the unit would be
+//! restarted for ever.
+//!
+//! The window stays where it was opened. Where that was before a good run, it may end within the row, and the count
+//! starts anew: then there are up to twice as many restarts and one.
 
 use std::time::Duration;
 
@@ -71,20 +75,8 @@ impl Backoff {
         Self { first, growth: Some(Growth { steps: doublings(first, max_delay), longest: max_delay }), notes }
     }
 
-    /// Sum of the first `count` pauses.
-    fn total(&self, count: u32) -> Duration {
-        let Some(Growth { steps, longest }) = self.growth else {
-            return self.first.saturating_mul(count);
-        };
-        (0..count.min(steps))
-            .map(|step| self.pause(step, steps, longest))
-            .fold(longest.saturating_mul(count.saturating_sub(steps)), Duration::saturating_add)
-    }
-
-    fn pause(&self, step: u32, steps: u32, longest: Duration) -> Duration {
-        let ratio = longest.as_secs_f64() / self.first.as_secs_f64();
-        let seconds = self.first.as_secs_f64() * ratio.powf(f64::from(step) / f64::from(steps));
-        Duration::try_from_secs_f64(seconds).map_or(longest, |pause| pause.min(longest))
+    fn longest(&self) -> Duration {
+        self.growth.map_or(self.first, |growth| growth.longest)
     }
 }
 
@@ -96,7 +88,7 @@ pub(super) fn start_limit(spec: &UnitSpec, backoff: &Backoff) -> Option<StartLim
     }
     let settled = spec.health.as_ref().map_or(SETTLED, |health| health.within.saturating_add(health.healthy_for));
     let burst = give_up_after.saturating_add(1);
-    let window = backoff.total(burst).saturating_add(settled.saturating_mul(burst));
+    let window = backoff.longest().saturating_add(settled).saturating_mul(burst);
     Some(StartLimit { interval: super::whole_seconds(window), burst })
 }
 
