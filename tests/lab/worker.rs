@@ -5,16 +5,19 @@
 
 use std::env;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() -> ExitCode {
     let mode = env::args_os().nth(1).unwrap_or_default();
     let done = match mode.as_bytes() {
         b"dump" => dump(),
-        b"count" => count(),
-        _ => Err(io::Error::other("usage: worker dump FILE [ARG…] | count FILE")),
+        b"succeed" => note_time().map(|()| ExitCode::SUCCESS),
+        b"fail" => note_time().map(|()| ExitCode::FAILURE),
+        _ => Err(io::Error::other("usage: worker dump FILE [ARG…] | succeed FILE | fail FILE")),
     };
     match done {
         Ok(code) => code,
@@ -25,7 +28,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn file() -> io::Result<std::path::PathBuf> {
+fn file() -> io::Result<PathBuf> {
     env::args_os().nth(2).map(Into::into).ok_or_else(|| io::Error::other("no FILE"))
 }
 
@@ -52,9 +55,9 @@ fn dump() -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Appends a byte to FILE and fails: how often it was started is the size of FILE.
-fn count() -> io::Result<ExitCode> {
-    use std::io::Write;
-    fs::OpenOptions::new().append(true).create(true).open(file()?)?.write_all(b".")?;
-    Ok(ExitCode::FAILURE)
+/// Appends the time, in microseconds since 1970, as a line to FILE.
+fn note_time() -> io::Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+    let mut file = fs::OpenOptions::new().append(true).create(true).open(file()?)?;
+    writeln!(file, "{}", now.as_micros())
 }
