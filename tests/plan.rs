@@ -1,0 +1,324 @@
+//! Plans: pure, complete, and empty once they were carried out.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use unitbee::deploy::machine::Machine;
+use unitbee::deploy::plan::plan;
+use unitbee::deploy::survey::{Observed, ProgramFound, Refs, UnitObserved};
+use unitbee::deploy::{Choices, Obstacle, Payload, Plan, Wanted};
+use unitbee::host::{Base, Content, Facts, FileFound, HostPath};
+use unitbee::service::manifest;
+use unitbee::service::record::Record;
+use unitbee::service::secret::Secret;
+use unitbee::service::spec::EnvName;
+use unitbee::supervisor::{State, UnitStatus};
+
+const NOW: i64 = 1_800_000_000;
+
+/// A host that carries out plans: files in a map, units that run as soon as they are started.
+struct World {
+    files: BTreeMap<HostPath, Vec<u8>>,
+    status: BTreeMap<String, UnitStatus>,
+    now: i64,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { files: BTreeMap::new(), status: BTreeMap::new(), now: NOW }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            os: "Linux".into(),
+            arch: "x86_64".into(),
+            user: "bee".into(),
+            uid: 1000,
+            home: "/home/bee".into(),
+            config: "/home/bee/.config".into(),
+            data: "/home/bee/.local/share".into(),
+            state: "/home/bee/.local/state".into(),
+            cgroup: None,
+            boot_id: "b".into(),
+            now: self.now,
+            uptime: 100,
+            ticks: 100,
+            bus: true,
+            systemd: true,
+            linger: true,
+        }
+    }
+
+    fn observed(&self, wanted: &[Wanted]) -> Observed {
+        let below = |folder: &str| {
+            let folder = Utf8PathBuf::from(folder);
+            let inside = move |path: &HostPath| Some(path.rel.strip_prefix(&folder).ok()?.to_owned());
+            self.files.keys().filter(|path| path.base == Base::Data).filter_map(inside).collect::<Vec<_>>()
+        };
+        let file = |path: &HostPath| {
+            self.files.get(path).map(|content| FileFound { content: content.clone(), mode: 0o644, link: None })
+        };
+        let unit = |wanted: &Wanted| {
+            let name = wanted.spec.unit.as_str();
+            let mut releases: BTreeMap<u32, Option<String>> = BTreeMap::new();
+            for path in below(&format!("unitbee/units/{name}")) {
+                let mut parts = path.iter();
+                let Some(Ok(release)) = parts.next().map(str::parse) else { continue };
+                let env = releases.entry(release).or_default();
+                if parts.next() == Some("env") {
+                    let path = HostPath::new(Base::Data, format!("unitbee/units/{name}/{path}"));
+                    *env = Some(sha256(&self.files[&path]));
+                }
+            }
+            let record = file(&HostPath::new(Base::Data, format!("unitbee/units/{name}/spec.json")));
+            let payload = wanted.payload.as_ref().unwrap();
+            let store = format!("unitbee/store/{}/{}", payload.sha256, payload.name);
+            UnitObserved {
+                file: file(&HostPath::new(Base::Config, format!("systemd/user/{name}.service"))),
+                record: record.and_then(|file| Record::parse(&file.content)),
+                releases,
+                program: ProgramFound::Store(self.files.contains_key(&HostPath::new(Base::Data, store))),
+                status: Some(self.status.get(name).cloned().unwrap_or_else(|| stopped(name))),
+            }
+        };
+        let slices = wanted
+            .iter()
+            .map(|wanted| {
+                let path = HostPath::new(Base::Config, format!("systemd/user/{}.slice", wanted.spec.slice));
+                (wanted.spec.slice.clone(), file(&path))
+            })
+            .collect();
+        let marks = below("unitbee/refs");
+        Observed {
+            facts: self.facts(),
+            systemd: Some(257),
+            slices,
+            refs: Refs::read(marks.iter().map(Utf8PathBuf::as_path)),
+            units: wanted.iter().map(unit).collect(),
+        }
+    }
+
+    fn plan(&self, wanted: &[Wanted], take: bool) -> Result<Plan, Vec<Obstacle>> {
+        plan("box", wanted, &self.observed(wanted), Choices { take })
+    }
+
+    /// Writes the files of a plan, and nothing else of it.
+    fn write(&mut self, plan: &Plan) {
+        for put in &plan.batch.puts {
+            let bytes = match &put.content {
+                Content::Bytes(bytes) => bytes.clone(),
+                Content::File { len, .. } => vec![0; usize::try_from(*len).unwrap()],
+            };
+            self.files.insert(put.path.clone(), bytes);
+        }
+        for gone in &plan.batch.removes {
+            self.files.retain(|path, _| path.base != gone.base || !path.rel.starts_with(&gone.rel));
+        }
+    }
+
+    /// Carries out a plan.
+    fn apply(&mut self, plan: &Plan) {
+        self.write(plan);
+        self.now += 10;
+        for start in &plan.starts {
+            let status = self.status.entry(start.unit.clone()).or_insert_with(|| stopped(&start.unit));
+            status.state = State::Running { pid: 1, since: self.now };
+            status.started_usec = Some(u64::try_from(self.now).unwrap() * 1_000_000);
+            status.installed = true;
+        }
+        for unit in &plan.enable {
+            self.status.entry(unit.clone()).or_insert_with(|| stopped(unit)).enabled = true;
+        }
+        for status in self.status.values_mut() {
+            status.needs_reload &= !plan.reload;
+        }
+        self.now += 10;
+    }
+}
+
+fn stopped(unit: &str) -> UnitStatus {
+    UnitStatus {
+        unit: unit.to_owned(),
+        installed: false,
+        enabled: false,
+        state: State::Stopped,
+        pid: None,
+        started_usec: None,
+        restarts: 0,
+        memory: None,
+        cpu_nsec: None,
+        tasks: None,
+        cgroup: None,
+        needs_reload: false,
+        fragment: None,
+        drop_ins: Vec::new(),
+        invocation: None,
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    hex::encode(sha2::Sha256::digest(bytes))
+}
+
+/// Two instances of one service, with a program of this digest and a secret of this value.
+fn wanted(keys: &str, program: &str, secret: &str) -> Vec<Wanted> {
+    let text = format!(
+        "[service.w]\ncommand = [\"./w\", \"{{port}}\"]\ninstances = {{ a = {{ port = 1 }}, b = {{ port = 2 }} }}\n\
+         secrets = [\"TOKEN\"]\n{keys}"
+    );
+    let manifest = match manifest::read(&text, "test", Utf8Path::new("/src")) {
+        Ok(manifest) => manifest,
+        Err(problems) => panic!("{}", problems.render(false)),
+    };
+    let payload = Payload {
+        path: "/src/w".into(),
+        name: "w".into(),
+        sha256: sha256(program.as_bytes()),
+        len: 7,
+        machine: None,
+    };
+    let secret = BTreeMap::from([(EnvName::new("TOKEN").unwrap(), Secret::new(secret.into()))]);
+    manifest
+        .units
+        .into_iter()
+        .map(|placed| Wanted { spec: placed.spec, payload: Some(payload.clone().into()), secrets: secret.clone() })
+        .collect()
+}
+
+#[test]
+fn a_plan_that_was_carried_out_leaves_nothing_to_do() {
+    let mut world = World::new();
+    for (keys, program, secret) in [
+        ("", "1", "s"),
+        ("env = { A = \"1\" }\n", "1", "s"),
+        ("env = { A = \"1\" }\n", "2", "s"),
+        ("env = { A = \"1\" }\n", "2", "t"),
+        ("limits = { memory = \"1G\" }\n", "2", "t"),
+        ("", "1", "s"),
+    ] {
+        let wanted = wanted(keys, program, secret);
+        let plan = world.plan(&wanted, false).unwrap();
+        assert!(!plan.is_empty(), "{keys:?} {program} {secret} changes something");
+        world.apply(&plan);
+        let again = world.plan(&wanted, false).unwrap();
+        assert!(again.is_empty(), "after {keys:?} {program} {secret} there is still to do:\n{again}");
+    }
+}
+
+#[test]
+fn the_unit_files_come_last() {
+    let plan = World::new().plan(&wanted("", "1", "s"), false).unwrap();
+    let last: Vec<&str> = plan.batch.puts.iter().rev().take(2).map(|put| put.path.rel.as_str()).collect();
+    assert_eq!(last, ["systemd/user/w-b.service", "systemd/user/w-a.service"]);
+}
+
+#[test]
+fn one_program_is_shipped_once_for_many_units() {
+    let plan = World::new().plan(&wanted("", "1", "s"), false).unwrap();
+    assert_eq!(plan.ships.len(), 1);
+}
+
+#[test]
+fn what_the_manager_applies_by_itself_restarts_nothing() {
+    let mut world = World::new();
+    world.apply(&world.plan(&wanted("", "1", "s"), false).unwrap());
+    let plan = world.plan(&wanted("limits = { memory = \"1G\", cpu = \"50%\" }\n", "1", "s"), false).unwrap();
+    assert!(plan.reload && plan.starts.is_empty(), "{plan}");
+    let plan = world.plan(&wanted("env = { A = \"1\" }\n", "1", "s"), false).unwrap();
+    let why: Vec<&str> = plan.starts.iter().map(|start| start.why.as_str()).collect();
+    assert_eq!(why, ["Environment changed", "Environment changed"]);
+    assert!(plan.starts.iter().all(|start| start.restart));
+}
+
+#[test]
+fn a_crash_between_the_files_and_the_restart_is_made_good() {
+    let mut world = World::new();
+    world.apply(&world.plan(&wanted("", "1", "s"), false).unwrap());
+    let next = wanted("env = { A = \"1\" }\n", "1", "s");
+    world.write(&world.plan(&next, false).unwrap());
+    world.now += 5;
+    let plan = world.plan(&next, false).unwrap();
+    assert!(plan.batch.puts.is_empty(), "the files are there already:\n{plan}");
+    let why: Vec<&str> = plan.starts.iter().map(|start| start.why.as_str()).collect();
+    assert_eq!(why, ["it runs an older release"; 2]);
+    world.apply(&plan);
+    assert!(world.plan(&next, false).unwrap().is_empty());
+}
+
+#[test]
+fn secrets_are_compared_and_never_shown() {
+    let mut world = World::new();
+    world.apply(&world.plan(&wanted("", "1", "hunter2"), false).unwrap());
+    let plan = world.plan(&wanted("", "1", "correct horse"), false).unwrap();
+    assert!(plan.starts.iter().all(|start| start.why == "its secrets changed"), "{plan}");
+    let shown = format!("{plan} {:?} {}", plan.files, serde_json::to_string(&plan).unwrap());
+    for secret in ["hunter2", "correct horse"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    let env: Vec<u32> = plan.batch.puts.iter().filter(|put| put.path.rel.ends_with("env")).map(|put| put.mode).collect();
+    assert_eq!(env, [0o600, 0o600]);
+}
+
+#[test]
+fn only_the_last_releases_stay() {
+    let mut world = World::new();
+    for program in 0..6 {
+        let plan = world.plan(&wanted("", &program.to_string(), "s"), false).unwrap();
+        world.apply(&plan);
+    }
+    let has = |text: &str| world.files.keys().filter(|path| path.rel.as_str().contains(text)).count();
+    assert_eq!(has("units/w-a/6/spec.json") + has("units/w-a/5/spec.json") + has("units/w-a/4/spec.json"), 3);
+    assert_eq!(has("units/w-a/3/"), 0, "{:#?}", world.files.keys());
+    assert_eq!(has("unitbee/store/"), 3, "programs that nobody needs are gone: {:#?}", world.files.keys());
+    assert_eq!(has("unitbee/refs/rbee.slice/w-b."), 3);
+}
+
+#[test]
+fn what_is_not_ours_is_left_alone() {
+    let mut world = World::new();
+    let path = HostPath::new(Base::Config, "systemd/user/w-a.service");
+    world.files.insert(path, b"[Service]\nExecStart=/bin/true\n".to_vec());
+    let obstacles = world.plan(&wanted("", "1", "s"), true).unwrap_err();
+    assert_eq!(obstacles, [Obstacle::Foreign { path: "/home/bee/.config/systemd/user/w-a.service".into() }]);
+}
+
+#[test]
+fn an_edit_by_hand_needs_a_choice() {
+    let mut world = World::new();
+    let wanted = wanted("", "1", "s");
+    world.apply(&world.plan(&wanted, false).unwrap());
+    let path = HostPath::new(Base::Config, "systemd/user/w-a.service");
+    world.files.get_mut(&path).unwrap().extend(b"Nice=5\n");
+    let obstacles = world.plan(&wanted, false).unwrap_err();
+    assert_eq!(obstacles, [Obstacle::Drift { path: "/home/bee/.config/systemd/user/w-a.service".into() }]);
+    let plan = world.plan(&wanted, true).unwrap();
+    assert!(plan.to_string().contains("-Nice=5"), "{plan}");
+    world.apply(&plan);
+    assert!(world.plan(&wanted, false).unwrap().is_empty());
+}
+
+#[test]
+fn a_program_for_another_machine_is_not_shipped() {
+    let mut wanted = wanted("", "1", "s");
+    let mut head = vec![0x7f, b'E', b'L', b'F', 2, 1];
+    head.resize(18, 0);
+    head.extend(183_u16.to_le_bytes());
+    let payload = Payload { machine: Machine::of(&head), ..(**wanted[0].payload.as_ref().unwrap()).clone() };
+    wanted.truncate(1);
+    wanted[0].payload = Some(payload.into());
+    let obstacles = World::new().plan(&wanted, false).unwrap_err();
+    assert_eq!(obstacles[0].to_string(), "w-a: /src/w is for Linux aarch64, the host is Linux x86_64");
+}
+
+#[test]
+fn a_unit_that_is_down_is_started_and_one_that_loops_is_replaced() {
+    let mut world = World::new();
+    let wanted = wanted("", "1", "s");
+    world.apply(&world.plan(&wanted, false).unwrap());
+    world.status.get_mut("w-a").unwrap().state = State::Failed { reason: "exit code 3".into() };
+    world.status.get_mut("w-b").unwrap().state = State::Backoff { reason: "exit code 4".into(), restarts: 7 };
+    let plan = world.plan(&wanted, false).unwrap();
+    let starts: Vec<(bool, &str)> = plan.starts.iter().map(|start| (start.restart, start.why.as_str())).collect();
+    assert_eq!(starts, [(false, "it is failed (exit code 3)"), (true, "it is backoff (exit code 4)")]);
+}
