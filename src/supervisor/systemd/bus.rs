@@ -5,6 +5,7 @@
 //! same bytes over a session. A forward that comes up proves nothing (sshd refuses at the first use), so only a
 //! handshake counts. The manager's private socket is never used: it speaks no bus protocol that zbus understands.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -120,9 +121,10 @@ impl Bus {
         self.connection.is_closed()
     }
 
-    /// Calls a method of an object of systemd's.
+    /// Calls a method of an object of `service`.
     pub(super) async fn call<B>(
         &self,
+        service: &str,
         path: &str,
         interface: &str,
         method: &str,
@@ -131,7 +133,7 @@ impl Bus {
     where
         B: serde::Serialize + zbus::DynamicType,
     {
-        Ok(self.connection.call_method(Some(SYSTEMD), path, Some(interface), method, body).await?)
+        Ok(self.connection.call_method(Some(service), path, Some(interface), method, body).await?)
     }
 
     /// Calls a method of the manager.
@@ -139,14 +141,14 @@ impl Bus {
     where
         B: serde::Serialize + zbus::DynamicType,
     {
-        self.call(MANAGER_PATH, MANAGER, method, body).await
+        self.call(SYSTEMD, MANAGER_PATH, MANAGER, method, body).await
     }
 
-    /// Reads all properties of an object that belong to `interface`.
-    async fn properties(&self, path: &str, interface: &str) -> Result<Properties, CallError> {
-        let answer = self.call(path, PROPERTIES, "GetAll", &(interface,)).await?;
+    /// Reads all properties of an object of `service` that belong to `interface`.
+    pub(super) async fn properties(&self, service: &str, path: &str, interface: &str) -> Result<Properties, CallError> {
+        let answer = self.call(service, path, PROPERTIES, "GetAll", &(interface,)).await?;
         let body = answer.body();
-        let values: std::collections::HashMap<&str, zbus::Variant<'_>> = body.deserialize()?;
+        let values: HashMap<&str, zbus::Variant<'_>> = body.deserialize()?;
         Ok(values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), read_value(value)?))).collect())
     }
 
@@ -154,17 +156,20 @@ impl Bus {
     /// looking at it loads the unit, so nothing has to be asked before.
     pub(super) async fn service(&self, name: &str) -> Result<Properties, CallError> {
         let path = names::object_path(name);
-        let (mut all, more) = tokio::try_join!(
-            self.properties(&path, "org.freedesktop.systemd1.Unit"),
-            self.properties(&path, "org.freedesktop.systemd1.Service"),
-        )?;
+        let (mut all, more) =
+            tokio::try_join!(self.unit(name), self.properties(SYSTEMD, &path, "org.freedesktop.systemd1.Service"))?;
         all.extend(more);
         Ok(all)
     }
 
+    /// Reads what is told of a unit of any kind.
+    pub(super) async fn unit(&self, name: &str) -> Result<Properties, CallError> {
+        self.properties(SYSTEMD, &names::object_path(name), "org.freedesktop.systemd1.Unit").await
+    }
+
     /// Reads one string property of the manager.
     pub(super) async fn manager_text(&self, name: &str) -> Result<String, CallError> {
-        let answer = self.call(MANAGER_PATH, PROPERTIES, "Get", &(MANAGER, name)).await?;
+        let answer = self.call(SYSTEMD, MANAGER_PATH, PROPERTIES, "Get", &(MANAGER, name)).await?;
         let body = answer.body();
         match read_value(body.deserialize()?) {
             Some(Value::Text(text)) => Ok(text),

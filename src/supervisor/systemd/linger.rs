@@ -7,29 +7,32 @@
 
 use std::time::Duration;
 
-use super::bus::{Bus, PROPERTIES};
+use super::bus::Bus;
+use super::call::CallError;
 use super::link::Account;
-use crate::host::{Command, End, Facts, Host, HostError, printable};
+use crate::host::{Command, End, Facts, Host, HostError};
 use crate::supervisor::error::linger_command;
 use crate::supervisor::{Missing, Persistence, SupervisorError};
 
-/// Makes user `$1` linger, then waits until the manager has made its sockets in `$2`: up to 15 s for the bus, 2 s more
-/// where the manager is there already and may never have one. Exits with 3 if it does not linger in the end, with 4
-/// if there is no manager either.
+const LOGIND: &str = "org.freedesktop.login1";
+
+/// Makes user `$1` with uid `$2` linger, then waits up to 15 s until the manager is up, and with it its sockets. A
+/// socket alone proves nothing: it may be left over from a manager that has ended. Exits with 3 if the user does not
+/// linger in the end, with 4 if there is no manager either.
 const SCRIPT: &str = r#"
 lingers() {
   [ -e "/var/lib/systemd/linger/$1" ] || [ "$(loginctl show-user --property=Linger -- "$1" 2>/dev/null)" = Linger=yes ]
 }
+has_manager() { systemctl is-active --quiet "user@$1.service"; }
 if ! lingers "$1"; then
   loginctl --no-ask-password enable-linger -- "$1" >&2 </dev/null
   if ! lingers "$1"; then
-    [ -S "$2/systemd/private" ] || [ -S "$2/bus" ] || exit 4
-    exit 3
+    has_manager "$2" && exit 3
+    exit 4
   fi
 fi
 tries=75
-while [ "$tries" -gt 0 ] && [ ! -S "$2/bus" ]; do
-  [ "$tries" -gt 10 ] && [ -S "$2/systemd/private" ] && tries=10
+until has_manager "$2" || [ "$tries" -eq 0 ]; do
   tries=$((tries - 1))
   sleep 0.2
 done
@@ -40,20 +43,19 @@ pub(super) async fn ensure(host: &dyn Host, facts: &Facts) -> Result<Persistence
     if facts.linger && facts.bus {
         return Ok(Persistence::Already);
     }
-    let account = Account::of(facts);
     let missing =
         |missing| SupervisorError::Missing { host: host.name().to_owned(), user: facts.user.clone(), missing };
     if !facts.systemd {
         return Err(missing(Missing::Systemd));
     }
     if facts.bus
-        && let Some(persistence) = over_bus(host, &account, facts).await?
+        && let Some(persistence) = over_bus(host, facts).await?
     {
         return Ok(persistence);
     }
     let command = Command::new("sh")
         .args(["-c", SCRIPT, "sh"])
-        .args([account.user.as_str(), account.runtime_dir().as_str()])
+        .args([facts.user.clone(), facts.uid.to_string()])
         .env("LC_ALL", "C")
         .deadline(Duration::from_secs(40));
     let output = host.run(&command).await?;
@@ -73,21 +75,33 @@ pub(super) async fn ensure(host: &dyn Host, facts: &Facts) -> Result<Persistence
     }
 }
 
-/// Asks logind itself; `None` where its bus cannot be reached. There is a manager already, so nothing is waited for.
-async fn over_bus(host: &dyn Host, account: &Account, facts: &Facts) -> Result<Option<Persistence>, HostError> {
-    let Some(bus) = Bus::open_system(host, account).await? else { return Ok(None) };
-    let login1 = Some("org.freedesktop.login1");
+/// Asks logind itself; `None` where its bus cannot be reached, where it does not say, or where the manager is not up
+/// and has to be waited for.
+async fn over_bus(host: &dyn Host, facts: &Facts) -> Result<Option<Persistence>, HostError> {
+    let Some(bus) = Bus::open_system(host, &Account::of(facts)).await? else { return Ok(None) };
+    let asked = bus
+        .call(
+            LOGIND,
+            "/org/freedesktop/login1",
+            "org.freedesktop.login1.Manager",
+            "SetUserLinger",
+            &(facts.uid, true, false),
+        )
+        .await;
     let user = format!("/org/freedesktop/login1/user/_{}", facts.uid);
-    let ask = ("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "SetUserLinger");
-    let asked = bus.connection.call_method(login1, ask.0, Some(ask.1), ask.2, &(facts.uid, true, false)).await;
-    let body = ("org.freedesktop.login1.User", "Linger");
-    let state = bus.connection.call_method(login1, user.as_str(), Some(PROPERTIES), "Get", &body).await;
-    let lingers = state.ok().and_then(|reply| reply.body().deserialize::<zbus::OwnedVariant>().ok());
-    Ok(match (lingers.and_then(|value| bool::try_from(value).ok()), asked) {
-        (Some(true), _) => Some(Persistence::Enabled),
-        (Some(false), Err(error)) => {
-            let detail = printable(error.to_string().as_bytes());
-            Some(Persistence::Refused { command: linger_command(&facts.user), detail })
+    let manager = format!("user@{}.service", facts.uid);
+    let Ok((user, manager)) =
+        tokio::try_join!(bus.properties(LOGIND, &user, "org.freedesktop.login1.User"), bus.unit(&manager))
+    else {
+        return Ok(None);
+    };
+    if manager.text("ActiveState") != "active" {
+        return Ok(None);
+    }
+    Ok(match asked {
+        _ if user.flag("Linger") => Some(Persistence::Enabled),
+        Err(CallError::Refused { words, .. }) => {
+            Some(Persistence::Refused { command: linger_command(&facts.user), detail: words })
         }
         _ => None,
     })

@@ -8,7 +8,7 @@ use tracing::debug;
 use super::bus::Bus;
 use super::call::CallError;
 use super::systemctl::{Systemctl, said};
-use crate::host::{Command, End, Facts, Host, HostError, printable};
+use crate::host::{Command, End, Facts, Host, HostError, Output, printable};
 use crate::supervisor::{Missing, SupervisorError, Transport};
 
 /// The user whose manager it is.
@@ -30,10 +30,6 @@ impl Account {
 
     pub(super) fn bus_socket(&self) -> Utf8PathBuf {
         self.runtime_dir().join("bus")
-    }
-
-    fn private_socket(&self) -> Utf8PathBuf {
-        self.runtime_dir().join("systemd/private")
     }
 
     /// Tells whether the manager of this cgroup is the user's own; the system's has none.
@@ -74,15 +70,9 @@ impl Link {
             }
             Err(output) => {
                 debug!(host = host.name(), said = said(&output), "systemctl --user fails");
-                if output.end == End::NotFound {
-                    Err(missing(Missing::Systemd))
-                } else if facts.bus {
-                    let detail = said(&output);
-                    Err(CallError::Broken(detail).within(host.name(), "connect", None))
-                } else if is_socket(host.as_ref(), &account.private_socket()).await? {
-                    Err(missing(Missing::SessionBus))
-                } else {
-                    Err(missing(Missing::UserManager))
+                match find_missing(host.as_ref(), account, &output).await? {
+                    Some(what) => Err(missing(what)),
+                    None => Err(CallError::Broken(said(&output)).within(host.name(), "connect", None)),
                 }
             }
         }
@@ -141,8 +131,18 @@ fn check(host: &dyn Host, account: &Account, cgroup: &str) -> Result<(), Supervi
     })
 }
 
-async fn is_socket(host: &dyn Host, path: &Utf8Path) -> Result<bool, HostError> {
-    Ok(host.run(&Command::new("test").args(["-S", path.as_str()])).await?.success())
+/// Finds out why `systemctl --user` failed with `output`; `None` if all that it needs seems to be there.
+async fn find_missing(host: &dyn Host, account: &Account, output: &Output) -> Result<Option<Missing>, HostError> {
+    if output.end == End::NotFound {
+        return Ok(Some(Missing::Systemd));
+    }
+    // A socket alone proves nothing: it may be left over from a manager that has ended.
+    let manager = format!("user@{}.service", account.uid);
+    if !host.run(&Command::new("systemctl").args(["is-active", "--quiet", &manager])).await?.success() {
+        return Ok(Some(Missing::UserManager));
+    }
+    let bus = host.run(&Command::new("test").args(["-S", account.bus_socket().as_str()])).await?;
+    Ok((!bus.success()).then_some(Missing::SessionBus))
 }
 
 /// `252.39-1~deb12u2` is 252.

@@ -17,9 +17,17 @@ impl Bus {
         Ok(!changes.is_empty())
     }
 
-    /// Disables units for good; tells whether that changed something.
-    pub(super) async fn disable(&self, names: &[String]) -> Result<bool, CallError> {
-        let answer = self.manager("DisableUnitFiles", &(names, false)).await?;
+    /// Disables a unit for good; tells whether that changed something. One without a file is not enabled, and a mask
+    /// is left alone: the method would take it for a link to be removed.
+    pub(super) async fn disable(&self, name: &str) -> Result<bool, CallError> {
+        let state = match self.manager("GetUnitFileState", &name).await {
+            Err(error) if error.is_no_such_unit() => return Ok(false),
+            answer => answer?,
+        };
+        if state.body().deserialize::<&str>()?.starts_with("masked") {
+            return Ok(false);
+        }
+        let answer = self.manager("DisableUnitFiles", &(&[name][..], false)).await?;
         let changes: Vec<Change> = answer.body().deserialize()?;
         Ok(!changes.is_empty())
     }

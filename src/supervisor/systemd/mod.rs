@@ -85,7 +85,7 @@ impl Systemd {
 
     pub(super) async fn status(&self, units: &[String]) -> Result<Vec<UnitStatus>, SupervisorError> {
         let link = self.link().await?;
-        let names = services(units);
+        let names = units.iter().map(|unit| names::service(unit)).collect::<Vec<_>>();
         let identify = link.identify(self.host.as_ref(), &self.account);
         let (_, all) = tokio::try_join!(identify, self.read(link.as_ref(), &names))?;
         let now = self.clock.now_usec();
@@ -140,8 +140,8 @@ impl Systemd {
 
     pub(super) async fn stop_slice(&self, slice: &str) -> Result<(), SupervisorError> {
         let name = names::slice(slice);
-        // To stop a slice is to stop what is in it.
-        if !self.processes_of(&name).await?.is_empty() {
+        // To stop a slice is to stop all that is in it, also what waits for its next restart.
+        if self.has_active_members(&name).await? {
             return Ok(());
         }
         let outcome = match self.manager().await?.as_ref() {
@@ -152,6 +152,28 @@ impl Systemd {
             Err(error) if !error.is_no_such_unit() => Err(self.error("stop", &name)(error)),
             _ => Ok(()),
         }
+    }
+
+    async fn has_active_members(&self, slice: &str) -> Result<bool, SupervisorError> {
+        let link = self.manager().await?;
+        let look = async {
+            let members = match link.as_ref() {
+                Link::Bus(bus) => bus.unit(slice).await,
+                Link::Systemctl(systemctl, _) => systemctl.properties_of(slice).await,
+            }?
+            .list("RequiredBy");
+            match link.as_ref() {
+                Link::Bus(bus) => {
+                    stream::iter(members.iter().map(|name| bus.unit(name)))
+                        .buffered(CONCURRENT_READS)
+                        .try_collect::<Vec<_>>()
+                        .await
+                }
+                Link::Systemctl(systemctl, _) => systemctl.properties(&members).await,
+            }
+        };
+        let members = look.await.map_err(self.error("look into", slice))?;
+        Ok(members.iter().any(|member| !matches!(member.text("ActiveState"), "inactive" | "failed")))
     }
 
     async fn run_job(&self, verb: Verb, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
@@ -168,19 +190,26 @@ impl Systemd {
     }
 
     pub(super) async fn enable(&self, units: &[String]) -> Result<bool, SupervisorError> {
+        let names: Vec<String> = units.iter().map(|unit| names::service(unit)).collect();
         let changed = match self.manager().await?.as_ref() {
-            Link::Bus(bus) => bus.enable(&services(units)).await,
-            Link::Systemctl(systemctl, _) => systemctl.switch("enable", &services(units)).await,
+            Link::Bus(bus) => bus.enable(&names).await,
+            Link::Systemctl(systemctl, _) => systemctl.enable(&names).await,
         };
         changed.map_err(self.error("enable", &units.join(" ")))
     }
 
     pub(super) async fn disable(&self, units: &[String]) -> Result<bool, SupervisorError> {
-        let changed = match self.manager().await?.as_ref() {
-            Link::Bus(bus) => bus.disable(&services(units)).await,
-            Link::Systemctl(systemctl, _) => systemctl.switch("disable", &services(units)).await,
-        };
-        changed.map_err(self.error("disable", &units.join(" ")))
+        let link = self.manager().await?;
+        let mut any = false;
+        for unit in units {
+            let name = names::service(unit);
+            let changed = match link.as_ref() {
+                Link::Bus(bus) => bus.disable(&name).await,
+                Link::Systemctl(systemctl, _) => systemctl.disable(&name).await,
+            };
+            any |= changed.map_err(self.error("disable", unit))?;
+        }
+        Ok(any)
     }
 
     pub(super) async fn kill(&self, unit: &str, whom: Whom, signal: Signal) -> Result<(), SupervisorError> {
@@ -262,8 +291,4 @@ impl Systemd {
     fn error(&self, operation: &'static str, unit: &str) -> impl FnOnce(CallError) -> SupervisorError {
         move |error| error.within(self.host.name(), operation, Some(unit))
     }
-}
-
-fn services(units: &[String]) -> Vec<String> {
-    units.iter().map(|unit| names::service(unit)).collect()
 }

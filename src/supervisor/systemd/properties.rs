@@ -29,6 +29,7 @@ pub(super) const SHOWN: &[&str] = &[
     "Result",
     "NRestarts",
     "CanReload",
+    "RequiredBy",
     "ControlGroup",
     "MemoryCurrent",
     "TasksCurrent",

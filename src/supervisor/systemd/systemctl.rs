@@ -87,7 +87,7 @@ impl Systemctl {
         let command = self.command(verb.word(), ["--", name]).deadline(deadline);
         match self.host.run(&command).await {
             Ok(output) if output.success() => Ok(Outcome::Ended("done".to_owned())),
-            Ok(output) => match self.explain(verb, name, &output).await? {
+            Ok(output) => match self.refusal(verb.word(), &[name.to_owned()]).await? {
                 Refusal::Other => Ok(Outcome::Ended("failed".to_owned())),
                 refusal => Err(CallError::Refused { refusal, name: None, words: said(&output) }),
             },
@@ -98,18 +98,15 @@ impl Systemctl {
     }
 
     /// Finds out what a failed verb ran into.
-    async fn explain(&self, verb: Verb, name: &str, output: &Output) -> Result<Refusal, CallError> {
-        if output.end == End::NotFound {
-            return Err(CallError::Broken("there is no systemctl any more".to_owned()));
-        }
-        let properties = self.properties_of(name).await?;
-        Ok(match properties.text("LoadState") {
-            "not-found" => Refusal::NoSuchUnit,
-            "masked" => Refusal::Masked,
-            "bad-setting" | "error" => Refusal::BadUnitFile,
-            _ if verb == Verb::Reload && !properties.flag("CanReload") => Refusal::NotApplicable,
-            _ => Refusal::Other,
-        })
+    async fn refusal(&self, verb: &str, names: &[String]) -> Result<Refusal, CallError> {
+        let obstacle = |unit: &Properties| match unit.text("LoadState") {
+            "not-found" => Some(Refusal::NoSuchUnit),
+            "masked" => Some(Refusal::Masked),
+            "bad-setting" | "error" => Some(Refusal::BadUnitFile),
+            _ if verb == "reload" && !unit.flag("CanReload") => Some(Refusal::NotApplicable),
+            _ => None,
+        };
+        Ok(self.properties(names).await?.iter().find_map(obstacle).unwrap_or(Refusal::Other))
     }
 
     /// Runs a verb that is done when it ends; gives what it said.
@@ -125,12 +122,27 @@ impl Systemctl {
         }
     }
 
-    /// Enables or disables units; tells whether that changed something.
-    pub(super) async fn switch(&self, verb: &str, names: &[String]) -> Result<bool, CallError> {
-        let args = std::iter::once("--").chain(names.iter().map(String::as_str));
-        // It says so for each link that it makes or removes, and says nothing else in these words.
-        let said = self.act(verb, args).await?;
-        Ok(said.lines().any(|line| line.starts_with("Created symlink") || line.starts_with("Removed ")))
+    /// Enables units; tells whether that changed something.
+    pub(super) async fn enable(&self, names: &[String]) -> Result<bool, CallError> {
+        match self.act("enable", std::iter::once("--").chain(names.iter().map(String::as_str))).await {
+            // It says so for each link that it makes, and says nothing else in these words.
+            Ok(said) => Ok(said.lines().any(|line| line.starts_with("Created symlink"))),
+            Err(CallError::Refused { words, .. }) => {
+                Err(CallError::Refused { refusal: self.refusal("enable", names).await?, name: None, words })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Disables a unit; tells whether that changed something. One without a file is not enabled.
+    pub(super) async fn disable(&self, name: &str) -> Result<bool, CallError> {
+        match self.act("disable", ["--", name]).await {
+            Ok(said) => Ok(said.lines().any(|line| line.starts_with("Removed "))),
+            Err(error) => {
+                let shown = self.properties_of(name).await?;
+                if shown.text("LoadState") == "not-found" { Ok(false) } else { Err(error) }
+            }
+        }
     }
 
     /// Sends a signal.
@@ -153,9 +165,13 @@ impl Systemctl {
     }
 }
 
-/// The last line that a failed command printed.
+/// What a failed command gave as the reason: its last line, without the repetition of what it was to do.
 pub(super) fn said(output: &Output) -> String {
     let text = printable(&output.stderr);
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("See "));
-    line.map_or_else(|| format!("systemctl ended with {:?}", output.end), str::to_owned)
+    let Some(line) = text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("See "))
+    else {
+        return format!("it ended with {:?}", output.end);
+    };
+    let reason = line.strip_prefix("Failed to ").and_then(|rest| rest.split_once(": "));
+    reason.map_or(line, |(_, reason)| reason).to_owned()
 }
