@@ -1,5 +1,7 @@
 //! Plans: pure, complete, and empty once they were carried out.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic where its own premise does not hold")]
+
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -171,13 +173,8 @@ fn wanted(keys: &str, program: &str, secret: &str) -> Vec<Wanted> {
         Ok(manifest) => manifest,
         Err(problems) => panic!("{}", problems.render(false)),
     };
-    let payload = Payload {
-        path: "/src/w".into(),
-        name: "w".into(),
-        sha256: sha256(program.as_bytes()),
-        len: 7,
-        machine: None,
-    };
+    let payload =
+        Payload { path: "/src/w".into(), name: "w".into(), sha256: sha256(program.as_bytes()), len: 7, machine: None };
     let secret = BTreeMap::from([(EnvName::new("TOKEN").unwrap(), Secret::new(secret.into()))]);
     manifest
         .units
@@ -256,7 +253,8 @@ fn secrets_are_compared_and_never_shown() {
     for secret in ["hunter2", "correct horse"] {
         assert!(!shown.contains(secret), "{shown}");
     }
-    let env: Vec<u32> = plan.batch.puts.iter().filter(|put| put.path.rel.ends_with("env")).map(|put| put.mode).collect();
+    let env: Vec<u32> =
+        plan.batch.puts.iter().filter(|put| put.path.rel.ends_with("env")).map(|put| put.mode).collect();
     assert_eq!(env, [0o600, 0o600]);
 }
 

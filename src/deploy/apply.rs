@@ -144,10 +144,9 @@ pub async fn apply(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) ->
     }
     let (lease, observation) = lock(host, order, &query, events).await?;
     let (plan, site) = look(host, order, observation, site.supervisor, events).await?;
-    let outcome = if plan.is_empty() { Outcome::Unchanged } else { Outcome::Changed };
-    let applied = carry_out(host, order, plan, site, events).await?;
+    let applied = carry_out(host, order, plan, site, events).await;
     drop(lease);
-    Ok(Applied { outcome, ..applied })
+    applied
 }
 
 /// Takes the host's lock and asks under it.
@@ -221,12 +220,14 @@ async fn carry_out(
     site: Site,
     events: Sink<'_>,
 ) -> Result<Applied, ApplyError> {
+    let mut outcome = if plan.only_lingers() { Outcome::Unchanged } else { Outcome::Changed };
     let mut not_persistent = None;
     let mut site = site;
     if plan.linger {
         match supervisor::ensure_persistent(host.as_ref(), &site.facts).await? {
             Persistence::Already => {}
             Persistence::Enabled => {
+                outcome = Outcome::Changed;
                 events(Event::LingerEnabled);
                 site = reconnected(host, site, events).await?;
             }
@@ -254,13 +255,7 @@ async fn carry_out(
     }
     let started = start_all(host, order, &plan, &supervisor, events).await?;
     let gaps = gaps(host, started).await?;
-    Ok(Applied {
-        outcome: Outcome::Changed,
-        transport: Some(supervisor.transport()),
-        notes: plan.notes,
-        gaps,
-        not_persistent,
-    })
+    Ok(Applied { outcome, transport: Some(supervisor.transport()), notes: plan.notes, gaps, not_persistent })
 }
 
 /// A manager that was just brought up has a socket that the facts do not know of yet.

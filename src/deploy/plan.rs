@@ -179,8 +179,13 @@ impl Plan {
     /// Tells whether nothing has to be done.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.linger
-            && self.batch.puts.is_empty()
+        !self.linger && self.only_lingers()
+    }
+
+    /// Tells whether there is nothing to do but, at most, to keep the manager without a session.
+    #[must_use]
+    pub fn only_lingers(&self) -> bool {
+        self.batch.puts.is_empty()
             && self.batch.removes.is_empty()
             && self.enable.is_empty()
             && !self.reload
