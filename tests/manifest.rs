@@ -141,9 +141,11 @@ fn a_manifest_without_services_is_wrong() {
 }
 
 #[test]
-fn control_characters_are_shown_as_pictures() {
-    let shown = read("slice = \"x\u{1b}[31m\"\n\"\\u001b]0;x\\u0007\" = 1\n").unwrap_err().render(false);
-    assert!(shown.contains('␛'), "{shown}");
+fn control_characters_are_shown_and_not_sent() {
+    let escapes = "slice = \"x\u{1b}[31m\"\n\"\\u001b]0;x\\u0007\" = 1\n";
+    let shown = read(&format!("{escapes}[service.a]\ncommand=['{{por}}']\ninstances.a.\"por\\u0001t\"=1\n"));
+    let shown = shown.unwrap_err().render(false);
+    assert!(shown.contains('␛') && shown.contains("did you mean {por\\u{1}t}?"), "{shown}");
     assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
 }
 

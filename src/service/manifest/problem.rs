@@ -215,11 +215,17 @@ fn locate(problem: Problem, source: &str, file: &str) -> Diagnostic {
         file: file.to_owned(),
         line: source[..line.start].bytes().filter(|&b| b == b'\n').count() + 1,
         column: source[line.start..start].chars().count() + 1,
-        message: problem.message,
-        help: problem.help,
+        message: printable(&problem.message),
+        help: printable(&problem.help),
         span: problem.span,
         related: problem.related,
     }
+}
+
+/// Shows control characters as escapes; annotate-snippets does so in excerpts and titles only.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }
 
 /// Returns the line that holds `at`, without its end.
