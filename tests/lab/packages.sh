@@ -2,6 +2,7 @@
 # What the lab needs of this machine: tools that apt can bring, and rights that only the machine can give.
 
 readonly TOOLS=(systemd-nspawn:systemd-container mmdebstrap:mmdebstrap ssh:openssh-client ip:iproute2 pgrep:procps)
+readonly VM_TOOLS=(qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs)
 
 missing_packages() {
   local tool

@@ -12,16 +12,20 @@ debian_mirror() {
 
 debian_packages() {
   local suite=$1 polkit=polkitd
-  [[ $suite == bullseye ]] && polkit=policykit-1
-  printf '%s' "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,openssh-server,$polkit,curl,iproute2,procps,python3"
+  [[ $suite != bullseye ]] || polkit=policykit-1
+  shift
+  (
+    IFS=,
+    echo "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,openssh-server,$polkit,curl,iproute2,procps,python3${*:+,$*}"
+  )
 }
 
 # Valid-Until is not checked because old suites and frozen mirrors are past it; [trusted=yes] because this machine's
 # keyring cannot know the keys of suites younger than itself.
 debian_tree() {
-  local suite=$1 root=$2 packages=$3
-  shift 3
-  nice mmdebstrap --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --include="$packages" "$@" \
+  local suite=$1 root=$2
+  nice mmdebstrap --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
+    --include="$(debian_packages "$suite" "${@:3}")" \
     "$suite" "$root" "deb [trusted=yes] $(debian_mirror) $suite main"
 }
 
@@ -46,15 +50,19 @@ debian_quiet() {
     console-getty.service getty.target sshd-keygen.service
 }
 
+# Each host gets a machine id of its own at its first boot; what else systemd does once per installed system is not
+# worth doing again for each of them.
 debian_state() {
   : >"$1/etc/machine-id"
   rm -f "$1/etc/hostname" "$1/etc/resolv.conf"
   install -d "$1/var/log/journal"
+  chroot "$1" /lib/systemd/systemd-update-done
 }
 
+# make_debian_base SUITE ROOT [PACKAGE…]
 make_debian_base() {
-  local suite=$1 root=$2
-  debian_tree "$suite" "$root" "$(debian_packages "$suite")"
+  local root=$2
+  debian_tree "$@"
   debian_user "$root"
   debian_ssh "$root"
   debian_quiet "$root"
