@@ -114,7 +114,14 @@ fn generate(seed: u64) -> Vec<Vec<Case>> {
     let short: Vec<String> =
         (0..UNITS * (ARGS + 2 * VARIABLES)).map(|_| text.new_tree(&mut runner).unwrap().current()).collect();
     let long: Vec<String> = (0..BIG_UNITS * 3 * BIG).map(|word| long_word(&short[word * 97..])).collect();
-    [units(&short, ARGS, VARIABLES), units(&long, BIG, BIG)].concat()
+    [units(&short, ARGS, VARIABLES), units(&long, BIG, BIG), vec![longest()]].concat()
+}
+
+/// The most bytes that each can have, in the characters that grow most when they are escaped.
+fn longest() -> Vec<Case> {
+    let bytes = |count: usize| "\u{1}".repeat(count);
+    let value = bytes(131_071 - "ROUNDTRIP_0=".len());
+    vec![Case::Arg(bytes(131_071)), Case::Env(value.clone()), Case::Secret(value)]
 }
 
 fn units(values: &[String], args: usize, variables: usize) -> Vec<Vec<Case>> {

@@ -336,3 +336,22 @@ fn refuse(text: &str, unfit: impl Fn(char) -> bool) -> Result<(), EscapeError> {
 fn check_length(length: usize, max: usize) -> Result<(), EscapeError> {
     if length > max { Err(EscapeError::TooLong { length, max }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use askama::Template;
+
+    #[derive(Template)]
+    #[template(source = "Description={{ value }}", ext = "service")]
+    struct Unit<'a> {
+        value: &'a str,
+    }
+
+    #[test]
+    fn a_template_cannot_be_left() {
+        assert_eq!(Unit { value: "100% \"$HOME\"" }.render().unwrap(), "Description=100%% \"$HOME\"");
+        for value in ["a\n[Service]", "a\r[Service]", "a\0", "a\\", " a"] {
+            assert!(Unit { value }.render().is_err(), "{value:?}");
+        }
+    }
+}
