@@ -59,9 +59,10 @@ impl HostPath {
         }
     }
 
-    /// Whether it names nothing below its base.
-    pub(super) fn is_base(&self) -> bool {
-        !self.rel.components().any(|part| matches!(part, Utf8Component::Normal(_)))
+    /// Says why nothing may be put there or removed: what names nothing below its base would be the base itself.
+    pub(super) fn fault_of_change(&self) -> Option<&'static str> {
+        let named = self.rel.components().any(|part| matches!(part, Utf8Component::Normal(_)));
+        self.fault().or(if named { None } else { Some("the path names no file") })
     }
 
     /// Whether the folders on the way to it are this tool's own, for nobody else to look into.

@@ -23,9 +23,8 @@ pub(super) fn carry_out(host: &str, batch: &Batch, sent: &mut dyn FnMut(u64)) ->
         |step: String| move |fault: io::Error| HostError::Change { host: host.into(), step, detail: words(&fault) };
     let resolve = |path: &HostPath, verb: &str| {
         let at = places.resolve(path).ok_or_else(|| io::Error::other("there is no such place on this host"));
-        let sound = path.fault().map_or(Ok(()), |fault| Err(io::Error::other(fault)));
-        let named = if path.is_base() { Err(io::Error::other("the path names no file")) } else { Ok(()) };
-        sound.and(named).and(at).map_err(failed(format!("{verb} {}", path.rel)))
+        let sound = path.fault_of_change().map_or(Ok(()), |fault| Err(io::Error::other(fault)));
+        sound.and(at).map_err(failed(format!("{verb} {}", path.rel)))
     };
 
     let removes = batch.removes.iter().map(|path| resolve(path, "remove")).collect::<Result<Vec<_>, _>>()?;
@@ -49,7 +48,6 @@ pub(super) fn carry_out(host: &str, batch: &Batch, sent: &mut dyn FnMut(u64)) ->
     let mut folders = BTreeSet::new();
     for (path, file) in staged {
         file.persist(&path).map_err(|fault| fault.error).map_err(failed(format!("write {path}")))?;
-        made.keep();
         folders.extend(path.parent().map(Utf8Path::to_owned));
     }
     for folder in folders {
@@ -119,10 +117,6 @@ impl Made {
             }
         }
         Ok(())
-    }
-
-    fn keep(&mut self) {
-        self.0.clear();
     }
 }
 

@@ -1,0 +1,411 @@
+//! Reading what `templates/host/query.sh` prints. A host may lie: nothing here trusts a length, a name or an order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+
+use super::super::proc;
+use super::super::query::{Answer, Ask, Cgroup, FILE_LIMIT, Facts, FileFound, Listener, Observation, Process, Query};
+
+/// Why there is no [`Observation`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A step failed on the host: which, and what the host said.
+    Failed(String, String),
+    /// A file is too large to be read; its path.
+    TooLarge(String),
+    /// The host sent something else than answers.
+    Garbled(String),
+    /// Somebody else holds the lock that was asked for, and calls itself so.
+    Busy(Vec<u8>),
+}
+
+fn garbled<T>(what: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault::Garbled(what.into()))
+}
+
+type Record<'a> = (&'a str, &'a [u8]);
+
+/// Reads the records of an answer to `query`.
+pub(super) fn parse(query: &Query, records: &[Record]) -> Result<Observation, Fault> {
+    failure(records)?;
+    if let Some((_, holder)) = records.iter().find(|(head, _)| *head == "busy") {
+        return Err(Fault::Busy(holder.to_vec()));
+    }
+    let mut records = records.iter().copied();
+    let Some(("facts", told)) = records.next() else { return garbled("it told no facts") };
+    let (facts, root) = facts(told)?;
+
+    let mut slots = Vec::with_capacity(query.asks.len());
+    for ask in &query.asks {
+        slots.push(slot(ask, &mut records)?);
+    }
+    let system = System::read(records, root)?;
+    let answers = slots.into_iter().map(|slot| match slot {
+        Slot::Is(answer) => answer,
+        Slot::Cgroup(folder) => Answer::Cgroup(folder.map(|folder| system.cgroup(folder))),
+        Slot::Listeners(folder) => Answer::Listeners(folder.map_or_else(Vec::new, |folder| system.listeners(folder))),
+    });
+    Ok(Observation { answers: answers.collect(), facts })
+}
+
+/// Finds the step that failed, if one did.
+pub(super) fn failure(records: &[Record]) -> Result<(), Fault> {
+    let failed = records.iter().find_map(|(head, words)| Some((head.strip_prefix("fail ")?, *words)));
+    failed.map_or(Ok(()), |(step, words)| Err(Fault::Failed(step.to_owned(), reason(words))))
+}
+
+/// Picks from what a tool printed the words that tell why: `mv: cannot move '0' to '/x': Read-only file system`.
+fn reason(words: &[u8]) -> String {
+    let text = super::super::printable(words);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // GNU tar writes what it can and says only how much that was.
+    if lines.iter().any(|line| line.contains("Wrote only")) {
+        return "No space left on device".into();
+    }
+    let Some(line) = lines.iter().find(|line| !line.contains("WARNING")) else { return "no reason was given".into() };
+    line.rsplit(": ").next().unwrap_or(line).chars().take(300).collect()
+}
+
+/// An answer, or the cgroup whose part of the common records at the end makes it.
+enum Slot<'a> {
+    Is(Answer),
+    Cgroup(Option<&'a Utf8Path>),
+    Listeners(Option<&'a Utf8Path>),
+}
+
+fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>) -> Result<Slot<'a>, Fault> {
+    let Some((head, content)) = records.next() else { return garbled("it did not answer every question") };
+    let (kind, rest) = head.split_once(' ').unwrap_or((head, ""));
+    Ok(Slot::Is(match (ask, kind) {
+        (Ask::File(_), "none") => Answer::File(None),
+        (Ask::File(_), "file") => Answer::File(Some(file(rest, content, None)?)),
+        (Ask::File(_), "link") => {
+            let link = path(content.strip_suffix(b"\n").unwrap_or(content))?.to_owned();
+            match records.next().map(|(head, content)| (head.split_once(' '), content)) {
+                Some((Some(("file", rest)), content)) => Answer::File(Some(file(rest, content, Some(link))?)),
+                // It went away between the two.
+                Some((None, _)) => Answer::File(None),
+                _ => return garbled("a link without what is behind it"),
+            }
+        }
+        (Ask::Size(_), "none") => Answer::Size(None),
+        (Ask::Size(_), "size") => match rest.parse() {
+            Ok(size) => Answer::Size(Some(size)),
+            Err(_) => return garbled(format!("a size of {rest:?}")),
+        },
+        (Ask::Tree(_), "none" | "tree") => Answer::Tree(tree(content)?),
+        (Ask::Program(_), "none") => Answer::Program(None),
+        (Ask::Program(_), "program") => Answer::Program(Some(absolute(content)?.to_owned())),
+        (Ask::Cgroup(_), "none") => return Ok(Slot::Cgroup(None)),
+        (Ask::Cgroup(_), "cgroup") => return Ok(Slot::Cgroup(Some(absolute(content)?))),
+        (Ask::Listeners(_), "none") => return Ok(Slot::Listeners(None)),
+        (Ask::Listeners(_), "cgroup") => return Ok(Slot::Listeners(Some(absolute(content)?))),
+        _ => return garbled(format!("{kind:?} was not asked for")),
+    }))
+}
+
+/// Reads `644 /path` and the content that follows it.
+fn file(rest: &str, content: &[u8], link: Option<Utf8PathBuf>) -> Result<FileFound, Fault> {
+    let (mode, path) = rest.split_once(' ').unwrap_or((rest, ""));
+    let Ok(mode) = u32::from_str_radix(mode, 8) else { return garbled(format!("a mode of {mode:?}")) };
+    if content.len() > FILE_LIMIT {
+        return Err(Fault::TooLarge(path.to_owned()));
+    }
+    Ok(FileFound { content: content.to_vec(), mode: mode & 0o7777, link })
+}
+
+/// Reads lines of sha256sum(1); one that begins with a backslash has its backslashes doubled.
+fn tree(lines: &[u8]) -> Result<BTreeMap<Utf8PathBuf, String>, Fault> {
+    let mut files = BTreeMap::new();
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        // A name that is not text is nobody's unit, release or drop-in.
+        let Ok(line) = std::str::from_utf8(line) else { continue };
+        let (line, doubled) = line.strip_prefix('\\').map_or((line, false), |line| (line, true));
+        let digest = line.get(..64).filter(|digest| digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let name = line.get(64..).and_then(|rest| rest.strip_prefix("  ").or_else(|| rest.strip_prefix(" *")));
+        let (Some(digest), Some(name)) = (digest, name.and_then(|name| name.strip_prefix("./"))) else {
+            return garbled("a file without a digest");
+        };
+        let name = Utf8PathBuf::from(if doubled { name.replace("\\\\", "\\") } else { name.to_owned() });
+        let sound = name.components().all(|part| matches!(part, Utf8Component::Normal(_)));
+        if !sound || name.as_str().chars().any(char::is_control) || name.as_str().is_empty() {
+            return garbled("a file name that leads elsewhere");
+        }
+        files.insert(name, digest.to_ascii_lowercase());
+    }
+    Ok(files)
+}
+
+fn path(bytes: &[u8]) -> Result<&Utf8Path, Fault> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => Ok(text.into()),
+        _ => garbled("a path that is none"),
+    }
+}
+
+fn absolute(bytes: &[u8]) -> Result<&Utf8Path, Fault> {
+    path(bytes).and_then(|path| if path.is_absolute() { Ok(path) } else { garbled("a path that is not absolute") })
+}
+
+/// Reads lines of a name and a value; returns the root of the cgroup tree beside the facts.
+fn facts(lines: &[u8]) -> Result<(Facts, Utf8PathBuf), Fault> {
+    let Ok(text) = std::str::from_utf8(lines) else { return garbled("facts that are not UTF-8") };
+    let told: BTreeMap<&str, &str> = text.lines().map(|line| line.split_once(' ').unwrap_or((line, ""))).collect();
+    let word = |name: &str| match told.get(name) {
+        Some(value) if !value.chars().any(char::is_control) => Ok((*value).to_owned()),
+        _ => garbled(format!("no {name}")),
+    };
+    let number = |name: &str| word(name)?.parse::<u64>().or_else(|_| garbled(format!("no number for {name}")));
+    let place = |name: &str| absolute(word(name)?.as_bytes()).map(Utf8Path::to_owned);
+    let cgroup = word("cgroup")?;
+    let facts = Facts {
+        os: word("os")?,
+        arch: word("arch")?,
+        user: word("user")?,
+        uid: u32::try_from(number("uid")?).or_else(|_| garbled("a user id that is too large"))?,
+        home: place("home")?,
+        config: place("config")?,
+        data: place("data")?,
+        state: place("state")?,
+        cgroup: if cgroup.is_empty() { None } else { Some(place("cgroup")?) },
+        boot_id: word("boot_id")?,
+        now: i64::try_from(number("now")?).or_else(|_| garbled("a time that is too late"))?,
+        uptime: number("uptime")?,
+        ticks: number("ticks")?.max(1),
+        bus: number("bus")? == 1,
+        systemd: number("systemd")? == 1,
+        linger: number("linger")? == 1,
+    };
+    Ok((facts, place("root")?))
+}
+
+/// What the host told of all cgroups at once, by the paths of `/proc` and of the cgroup tree.
+#[derive(Default)]
+struct System<'a> {
+    root: Utf8PathBuf,
+    /// Control files by their path.
+    control: BTreeMap<&'a str, Vec<u8>>,
+    /// Processes by the `cgroup.procs` that they are in.
+    procs: Vec<(&'a str, u32)>,
+    stat: BTreeMap<&'a str, Vec<u8>>,
+    exe: BTreeMap<u32, &'a str>,
+    sockets: BTreeMap<u32, Vec<u64>>,
+    net: &'a [u8],
+}
+
+impl<'a> System<'a> {
+    fn read(records: impl Iterator<Item = Record<'a>>, root: Utf8PathBuf) -> Result<Self, Fault> {
+        let mut system = Self { root, ..Self::default() };
+        for (head, content) in records {
+            match head {
+                "control" => system.control = by_file(content),
+                "procs" => system.procs = lines(content).filter_map(member).collect(),
+                "stat" => system.stat = by_file(content),
+                "exe" => system.exe = lines(content).filter_map(executable).collect(),
+                "fds" => system.sockets = sockets(content),
+                "net" => system.net = content,
+                _ => return garbled(format!("{head:?} was not asked for")),
+            }
+        }
+        Ok(system)
+    }
+
+    fn cgroup(&self, folder: &Utf8Path) -> Cgroup {
+        let parents = folder.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root));
+        Cgroup {
+            files: self.control_files(folder),
+            parents: parents.map(|parent| self.control_files(parent)).collect(),
+            processes: self.members(folder).into_iter().filter_map(|pid| self.process(pid)).collect(),
+        }
+    }
+
+    fn control_files(&self, folder: &Utf8Path) -> BTreeMap<String, Vec<u8>> {
+        let read = |name: &str| Some((name.to_owned(), self.control.get(folder.join(name).as_str())?.clone()));
+        proc::CONTROL_FILES.into_iter().filter_map(read).collect()
+    }
+
+    fn members(&self, folder: &Utf8Path) -> BTreeSet<u32> {
+        self.procs.iter().filter(|(procs, _)| Utf8Path::new(procs).starts_with(folder)).map(|(_, pid)| *pid).collect()
+    }
+
+    fn process(&self, pid: u32) -> Option<Process> {
+        let start = proc::start_time(self.stat.get(format!("/proc/{pid}/stat").as_str())?);
+        Some(Process { pid, exe: self.exe.get(&pid).map(|exe| (*exe).to_owned()), start })
+    }
+
+    fn listeners(&self, folder: &Utf8Path) -> Vec<Listener> {
+        let pids = self.members(folder);
+        let inodes = pids.iter().filter_map(|pid| self.sockets.get(pid)).flatten().copied().collect();
+        let mut found = BTreeSet::new();
+        proc::listeners(self.net, &inodes, &mut found);
+        found.into_iter().collect()
+    }
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &str> {
+    text.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok())
+}
+
+/// Puts the lines that `grep -H ''` printed back into their files: `/sys/fs/cgroup/x/cpu.max:max 100000`.
+fn by_file(text: &[u8]) -> BTreeMap<&str, Vec<u8>> {
+    let mut files: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let Ok(file) = std::str::from_utf8(&line[..colon]) else { continue };
+        let content = files.entry(file).or_default();
+        content.extend_from_slice(&line[colon + 1..]);
+        content.push(b'\n');
+    }
+    files
+}
+
+/// Reads `/sys/fs/cgroup/x/cgroup.procs:4711`.
+fn member(line: &str) -> Option<(&str, u32)> {
+    let (file, pid) = line.rsplit_once(':')?;
+    Some((file, pid.parse().ok()?))
+}
+
+/// Reads `lrwxrwxrwx 1 bee bee 0 Nov 20 18:42 /proc/4711/exe -> /usr/bin/sleep`.
+fn executable(line: &str) -> Option<(u32, &str)> {
+    let (_, rest) = line.split_once(" /proc/")?;
+    let (pid, exe) = rest.split_once("/exe -> ")?;
+    Some((pid.parse().ok()?, exe))
+}
+
+/// Reads what `ls -ln` prints of folders: `/proc/4711/fd:`, then lines that end in `3 -> socket:[99]`.
+fn sockets(text: &[u8]) -> BTreeMap<u32, Vec<u64>> {
+    let mut found: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+    let mut of = None;
+    for line in lines(text) {
+        if let Some(pid) = line.strip_prefix("/proc/").and_then(|rest| rest.strip_suffix("/fd:")) {
+            of = pid.parse().ok();
+        } else if let (Some(pid), Some((_, link))) = (of, line.rsplit_once(" -> ")) {
+            found.entry(pid).or_default().extend(proc::socket_inode(link));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::query::{Base, HostPath};
+    use super::*;
+
+    const FACTS: &[u8] = b"os Linux\narch x86_64\nuser bee\nuid 1000\nhome /home/bee\nconfig /home/bee/.config\n\
+        data /home/bee/.local/share\nstate /home/bee/.local/state\ncgroup \nroot /sys/fs/cgroup\n\
+        boot_id 704b1b77-eb5f-4ce4-ae49-feb58fcf5073\nnow 1795202461\nuptime 3382\nticks 100\nbus 1\nsystemd 1\nlinger 0\n";
+
+    fn query(asks: impl IntoIterator<Item = Ask>) -> Query {
+        Query { asks: asks.into_iter().collect() }
+    }
+
+    fn at(rel: &str) -> HostPath {
+        HostPath::new(Base::Root, rel)
+    }
+
+    #[test]
+    fn facts_are_read_and_nothing_else_is_needed() {
+        let seen = parse(&query([]), &[("facts", FACTS)]).unwrap();
+        assert_eq!((seen.facts.uid, seen.facts.user.as_str(), seen.facts.cgroup), (1000, "bee", None));
+        assert!(seen.facts.bus && seen.facts.systemd && !seen.facts.linger);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_garbled() {
+        let asked = query([Ask::Size(at("x"))]);
+        for records in [
+            &[("facts", FACTS)][..],
+            &[("facts", FACTS), ("file 644 /x", b"")],
+            &[("facts", FACTS), ("size many", b"")],
+            &[("facts", FACTS), ("size 1", b""), ("more", b"")],
+            &[("facts", b"os Linux\n")],
+            &[("facts", b"\xff")],
+            &[],
+        ] {
+            assert!(matches!(parse(&asked, records), Err(Fault::Garbled(_))), "{records:?}");
+        }
+    }
+
+    #[test]
+    fn a_tree_may_not_lead_out_of_its_folder() {
+        let digest = "a".repeat(64);
+        let lines = |name: &str| format!("{digest}  ./{name}\n").into_bytes();
+        assert_eq!(tree(&lines("r1/spec.json")).unwrap().keys().collect::<Vec<_>>(), ["r1/spec.json"]);
+        let escaped = format!("\\{digest}  ./foo-\\\\x2d.service\n");
+        assert_eq!(tree(escaped.as_bytes()).unwrap().keys().collect::<Vec<_>>(), ["foo-\\x2d.service"]);
+        for name in ["../x", "a/../../x", "/etc/x", "\x1b[31m", "", "a\u{9b}b"] {
+            assert!(matches!(tree(&lines(name)), Err(Fault::Garbled(_))), "{name:?}");
+        }
+        assert!(tree(b"sha256sum: ./x: Permission denied\n").is_err());
+    }
+
+    /// As Debian 12 prints them, for a service with one worker that listens.
+    #[test]
+    fn a_cgroup_is_put_together_from_its_lines() {
+        let records: [Record; 8] = [
+            ("facts", FACTS),
+            ("cgroup", b"/sys/fs/cgroup/u/a.service"),
+            ("cgroup", b"/sys/fs/cgroup/u/a.service"),
+            (
+                "control",
+                b"/sys/fs/cgroup/u/a.service/cpu.max:max 100000\n/sys/fs/cgroup/u/a.service/memory.events:low 0\n\
+                  /sys/fs/cgroup/u/a.service/memory.events:oom 1\n/sys/fs/cgroup/u/memory.max:max\n",
+            ),
+            (
+                "procs",
+                b"/sys/fs/cgroup/u/a.service/cgroup.procs:77\n/sys/fs/cgroup/u/a.service/w/cgroup.procs:78\n\
+                  /sys/fs/cgroup/u/a.service2/cgroup.procs:9\n",
+            ),
+            (
+                "stat",
+                b"/proc/77/stat:77 (a b) S 1 77 77 0 -1 4194560 5 0 0 0 1 2 0 0 20 0 1 0 987654 1 2\n\
+                  /proc/78/stat:78 (x) S 1 77 77 0 -1 4194560 5 0 0 0 1 2 0 0 20 0 1 0 12 1 2\n",
+            ),
+            ("exe", b"lrwxrwxrwx 1 bee bee 0 Nov 20 18:42 /proc/77/exe -> /srv/a -> b (deleted)\n"),
+            (
+                "fds",
+                b"crw-rw-rw- 1 0 0 1, 3 Nov 20 17:47 /dev/null\n\n/proc/78/fd:\ntotal 0\n\
+                  lrwx------ 1 1000 1000 64 Nov 20 18:42 3 -> socket:[4711]\n",
+            ),
+        ];
+        let net: Record = (
+            "net",
+            b"   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 100 0 0 10 0\n",
+        );
+        let records = [&records[..], &[net]].concat();
+        let seen = parse(&query([Ask::Cgroup(at("c")), Ask::Listeners(at("c"))]), &records).unwrap();
+        let Answer::Cgroup(Some(cgroup)) = &seen.answers[0] else { panic!("{seen:?}") };
+        assert_eq!(cgroup.files["cpu.max"], b"max 100000\n");
+        assert_eq!(cgroup.files["memory.events"], b"low 0\noom 1\n");
+        assert_eq!(cgroup.parents.len(), 2);
+        assert_eq!(cgroup.parents[0]["memory.max"], b"max\n");
+        let first = Process { pid: 77, exe: Some("/srv/a -> b (deleted)".into()), start: Some(987_654) };
+        assert_eq!(cgroup.processes, [first, Process { pid: 78, exe: None, start: Some(12) }]);
+        let listener = Listener { addr: [127, 0, 0, 1].into(), port: 8080 };
+        assert_eq!(seen.answers[1], Answer::Listeners(vec![listener]));
+    }
+
+    /// GNU coreutils and tar, busybox, and bsdtar.
+    #[test]
+    fn reasons_are_found_in_what_tools_print() {
+        for (words, expected) in [
+            ("mkdir: cannot create directory '/x': Read-only file system\n", "Read-only file system"),
+            ("mv: can't rename '0': Permission denied\n", "Permission denied"),
+            (
+                "tar: 0: Wrote only 2048 of 10240 bytes\ntar: Exiting with failure status due to previous errors\n",
+                "No space left on device",
+            ),
+            (
+                "tar: 0: Cannot write: No space left on device\ntar: Exiting with failure status\n",
+                "No space left on device",
+            ),
+            ("tar: write error: No space left on device\n", "No space left on device"),
+            ("0: FAILED\nsha256sum: WARNING: 1 computed checksum did NOT match\n", "FAILED"),
+            ("a folder is there", "a folder is there"),
+            ("", "no reason was given"),
+        ] {
+            assert_eq!(reason(words.as_bytes()), expected);
+        }
+    }
+}

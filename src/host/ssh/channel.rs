@@ -1,0 +1,256 @@
+//! One script on the far side: started, spoken to, listened to, and never left behind.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openssh::{Child, ChildStderr, ChildStdin, ChildStdout, Session, Stdio};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+
+use super::super::{Guard, printable};
+use super::frame::Framed;
+
+/// How much beside an answer is listened to: what a login shell prints, and what goes to standard error.
+const NOISE: usize = 64 << 10;
+
+/// How long a script that was told to end keeps its place among the sessions of the connection.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A running script. Dropping it ends its standard input, which is how the far side knows that we are gone.
+#[derive(Debug)]
+pub(super) struct Channel {
+    stdin: Option<ChildStdin>,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    nonce: String,
+    // Dropped after the streams: the far side ends because they do.
+    ending: Ending,
+}
+
+/// Keeps the place of a script among the sessions of a connection until the script has ended.
+#[derive(Debug)]
+struct Ending {
+    child: Option<Child<Arc<Session>>>,
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let (Some(child), slot) = (self.child.take(), self.slot.take()) else { return };
+        // Where the runtime is going down there is nobody who would want the place.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                timeout(LINGER, child.wait()).await.ok();
+                drop(slot);
+            });
+        }
+    }
+}
+
+/// A program whose streams were handed out; dropping it ends the program.
+#[derive(Debug)]
+pub(super) struct Running {
+    draining: JoinHandle<io::Result<u64>>,
+    _ending: Ending,
+}
+
+impl Guard for Running {}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.draining.abort();
+    }
+}
+
+/// Why a script gave no answer.
+#[derive(Debug)]
+pub(super) enum Silence {
+    /// It said more than was asked for.
+    TooMuch,
+    /// The stream ended before the answer did; what was said instead.
+    BrokeOff(String),
+    /// Reading failed on this side.
+    Io(io::Error),
+}
+
+/// What a script answered.
+#[derive(Debug)]
+pub(super) struct Spoken {
+    pub(super) status: String,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+/// Whether the standard error of a script is part of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stderr {
+    Answer,
+    Noise,
+}
+
+impl Channel {
+    /// Starts `command`, which prints marks with `nonce`; `slot` is given back when it has ended.
+    pub(super) async fn start(
+        session: &Arc<Session>,
+        command: &str,
+        nonce: String,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<Self, openssh::Error> {
+        let mut command = Arc::clone(session).arc_raw_command(command);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().await?;
+        let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+        let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return Err(openssh::Error::Disconnected) };
+        Ok(Self { stdin, stdout, stderr, nonce, ending: Ending { child: Some(child), slot: Some(slot) } })
+    }
+
+    /// The nonce of its marks.
+    pub(super) fn nonce(&self) -> &str {
+        &self.nonce
+    }
+
+    /// Sends `input` and takes the answer, at most `limit` bytes of each output. Standard input stays open.
+    pub(super) async fn converse(&mut self, input: &[&[u8]], limit: usize, errors: Stderr) -> Result<Spoken, Silence> {
+        let mut stdin = self.stdin.take();
+        let feed = async {
+            if let Some(stdin) = &mut stdin {
+                for bytes in input {
+                    // A script that has heard enough is none the worse for it.
+                    if stdin.write_all(bytes).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        };
+        let spoken = listen(&mut self.stdout, &mut self.stderr, &self.nonce, limit, errors, feed).await;
+        self.stdin = stdin;
+        spoken
+    }
+
+    /// Its standard input.
+    pub(super) fn stdin(&mut self) -> Option<&mut ChildStdin> {
+        self.stdin.as_mut()
+    }
+
+    /// Sends chunks until there are no more or the script takes no more; fails where it takes nothing for `stall`.
+    pub(super) async fn send(
+        &mut self,
+        chunks: &mut Receiver<Vec<u8>>,
+        stall: Duration,
+        report: &(dyn Fn() + Sync),
+    ) -> Result<(), Elapsed> {
+        while let (Some(stdin), Some(chunk)) = (&mut self.stdin, chunks.recv().await) {
+            match timeout(stall, stdin.write_all(&chunk)).await? {
+                Ok(()) => report(),
+                // It has failed and says why.
+                Err(_) => self.stdin = None,
+            }
+        }
+        self.stdin = None;
+        Ok(())
+    }
+
+    /// Sends `input`, then waits until the script has begun: `false` where there is no such program.
+    ///
+    /// What comes out of it afterwards is the program's alone.
+    pub(super) async fn begin(&mut self, input: &[&[u8]]) -> Result<bool, Silence> {
+        if let Some(stdin) = &mut self.stdin {
+            for bytes in input {
+                stdin.write_all(bytes).await.map_err(Silence::Io)?;
+            }
+        }
+        let mark = format!("\n@{} ", self.nonce);
+        let mut said = Vec::new();
+        // A byte at a time: what comes after the line of the mark is not ours to take.
+        let mut byte = [0];
+        while said.len() < NOISE {
+            if self.stdout.read(&mut byte).await.map_err(Silence::Io)? == 0 {
+                return Err(Silence::BrokeOff(last_words(&said)));
+            }
+            said.extend(byte);
+            if byte == *b"\n"
+                && let Some(head) = said.windows(mark.len()).position(|window| window == mark.as_bytes())
+            {
+                return Ok(said[head + mark.len()..] == *b"begin\n");
+            }
+        }
+        Err(Silence::TooMuch)
+    }
+
+    /// Splits into the streams of a program and what keeps it alive.
+    pub(super) fn into_streams(self) -> Option<(ChildStdin, ChildStdout, Running)> {
+        let Self { ending, stdin, stdout, mut stderr, nonce: _ } = self;
+        // Nobody reads it, and a program must not come to a stop because of that.
+        let draining = tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+        Some((stdin?, stdout, Running { draining, _ending: ending }))
+    }
+
+    /// Tells whether the connection was lost, or only the script ended too early.
+    pub(super) async fn is_lost(&mut self) -> bool {
+        use openssh::Error::{Disconnected, RemoteProcessTerminated};
+        let Some(child) = self.ending.child.take() else { return true };
+        let session = child.session();
+        self.stdin = None;
+        match timeout(LINGER, child.wait()).await {
+            Ok(Err(Disconnected | RemoteProcessTerminated)) | Err(_) => {
+                !matches!(timeout(LINGER, session.check()).await, Ok(Ok(())))
+            }
+            Ok(_) => false,
+        }
+    }
+}
+
+/// Takes both outputs until the answer has ended, while `feed` goes on.
+async fn listen(
+    stdout: &mut ChildStdout,
+    stderr: &mut ChildStderr,
+    nonce: &str,
+    limit: usize,
+    errors: Stderr,
+    feed: impl Future<Output = ()>,
+) -> Result<Spoken, Silence> {
+    let (mut out, mut err) = (Framed::new(nonce), Framed::new(nonce));
+    let (mut out_open, mut err_open) = (true, true);
+    let (mut out_buffer, mut err_buffer) = (vec![0; 32 << 10], vec![0; 8 << 10]);
+    let mut feeding = true;
+    tokio::pin!(feed);
+    while out.status().is_none() || (errors == Stderr::Answer && err.status().is_none() && err_open) {
+        tokio::select! {
+            () = &mut feed, if feeding => feeding = false,
+            read = stdout.read(&mut out_buffer), if out_open => {
+                let read = read.map_err(Silence::Io)?;
+                out_open = read > 0;
+                out.push(&out_buffer[..read]);
+            }
+            read = stderr.read(&mut err_buffer), if err_open => {
+                let read = read.map_err(Silence::Io)?;
+                err_open = read > 0;
+                if errors == Stderr::Answer || err.len() < NOISE {
+                    err.push(&err_buffer[..read]);
+                }
+            }
+        }
+        if out.len().max(err.len()) > limit + NOISE {
+            return Err(Silence::TooMuch);
+        }
+        if !out_open && out.status().is_none() {
+            let said = [out.everything(), err.everything()].concat();
+            return Err(Silence::BrokeOff(last_words(&said)));
+        }
+    }
+    let status = out.status().unwrap_or_default().to_owned();
+    let (stdout, stderr) = (out.into_answer(), err.into_answer());
+    if stdout.len().max(stderr.len()) > limit { Err(Silence::TooMuch) } else { Ok(Spoken { status, stdout, stderr }) }
+}
+
+/// The last line that says something, for a message.
+fn last_words(said: &[u8]) -> String {
+    let end = &said[said.len().saturating_sub(1000)..];
+    let text = printable(end);
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('@'));
+    line.map_or_else(|| "nothing".into(), |line| line.chars().take(200).collect())
+}

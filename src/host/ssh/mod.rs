@@ -1,0 +1,412 @@
+//! A machine reached over SSH, with nothing on it but sshd and a POSIX shell.
+//!
+//! Each exchange is one session of a shared connection ([`master`]) and runs one fixed script ([`script`]), whose
+//! answer is told from everything else by its marks ([`frame`]). What ssh itself does not promise is promised here:
+//!
+//! - A script whose asker goes away ends, and what it started too: it watches its standard input, and a clock there.
+//! - At most eight sessions at a time from this process; sshd refuses the eleventh of a connection by default.
+//! - 127, 255 and death by a signal are the program's own end, never taken for the channel's.
+//! - A host cannot make us hold more than was asked for.
+
+mod answers;
+mod change;
+mod channel;
+mod fault;
+mod forward;
+mod frame;
+mod master;
+mod script;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use self::channel::{Channel, Silence, Spoken, Stderr};
+use self::master::{Connection, Master};
+use super::query::{Ask, HostPath, Observation, Query};
+use super::{
+    Batch, Command, End, Endpoint, Forward, Guard, Host, HostError, Lease, Options, Output, Pipe, nonce, shown,
+};
+
+/// Sessions at a time; sshd's `MaxSessions` is 10 unless set otherwise.
+const SESSIONS: usize = 8;
+
+/// How long a session may take to open and a script to answer questions, on a host that is slow but alive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a change may make no progress, for a host that has a gigabyte to sync.
+const STALL: Duration = Duration::from_mins(10);
+
+/// How often the holder of a lock says that it is there; `lock.sh` gives up after a minute without a word.
+const BEAT: Duration = Duration::from_secs(15);
+
+/// How many bytes all answers to one query may have.
+const ANSWERS: usize = 16 << 20;
+
+/// A machine reached over SSH.
+#[derive(Debug)]
+pub(super) struct Ssh {
+    name: String,
+    options: Options,
+    master: Master,
+    connection: Mutex<Option<Arc<Connection>>>,
+    slots: Arc<Semaphore>,
+    exchanges: AtomicU32,
+}
+
+impl Ssh {
+    pub(super) fn new(name: &str, destination: &str, options: &Options) -> Self {
+        Self {
+            name: name.into(),
+            options: options.clone(),
+            master: Master::new(name, destination, options),
+            connection: Mutex::new(None),
+            slots: Arc::new(Semaphore::new(SESSIONS)),
+            exchanges: AtomicU32::new(0),
+        }
+    }
+
+    /// Returns the connection, made anew where there is none that lives.
+    async fn connection(&self) -> Result<Arc<Connection>, HostError> {
+        let mut kept = self.connection.lock().await;
+        if let Some(connection) = kept.as_ref().filter(|connection| connection.is_alive()) {
+            return Ok(Arc::clone(connection));
+        }
+        let connection = Arc::new(self.master.connect().await?);
+        *kept = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    async fn forget(&self, connection: &Arc<Connection>) {
+        let mut kept = self.connection.lock().await;
+        if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, connection)) {
+            *kept = None;
+        }
+    }
+
+    /// Starts a script in a session of its own. Until this returns, the host has not begun to act.
+    async fn start(&self, during: &str, script: &str, args: &[&str]) -> Result<Channel, HostError> {
+        self.exchanges.fetch_add(1, Ordering::Relaxed);
+        let nonce = nonce();
+        let command = script::command(script, &nonce, args.iter().copied()).map_err(|detail| {
+            HostError::Unsendable { host: self.name.clone(), what: during.to_owned(), detail: detail.into() }
+        })?;
+        let until = Instant::now() + PATIENCE;
+        let mut pause = Duration::from_millis(50);
+        let mut renewed = false;
+        loop {
+            let slot = timeout_at(until, Arc::clone(&self.slots).acquire_owned()).await;
+            let Ok(Ok(slot)) = slot else { return Err(self.deadline(during, PATIENCE)) };
+            let connection = self.connection().await?;
+            let proven = connection.is_proven();
+            let patience = if proven { until } else { until.min(Instant::now() + self.options.connect_timeout) };
+            let started = Channel::start(&connection.session, &command, nonce.clone(), slot);
+            match timeout_at(patience, started).await {
+                Ok(Ok(channel)) => {
+                    connection.prove();
+                    return Ok(channel);
+                }
+                Ok(Err(fault)) if is_refusal(&fault) => {
+                    // Other processes have all sessions of this connection.
+                    connection.prove();
+                    timeout_at(until, sleep(pause + pause.mul_f64(jitter()))).await.ok();
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+                // The master has just left, or it is there and its host is not: a connection of our own tells.
+                Ok(Err(openssh::Error::Disconnected)) | Err(_) if !(renewed || proven && connection.is_alive()) => {
+                    renewed = true;
+                    connection.disown();
+                    self.forget(&connection).await;
+                }
+                Ok(Err(_)) => return Err(self.lost(during)),
+                Err(_) => return Err(self.deadline(during, PATIENCE)),
+            }
+        }
+    }
+
+    /// Runs a script that answers questions or makes a change, and takes what it answers.
+    async fn converse(&self, during: &str, channel: &mut Channel, deadline: Duration) -> Result<Spoken, HostError> {
+        let spoken = timeout_at(Instant::now() + deadline, channel.converse(&[], ANSWERS, Stderr::Noise)).await;
+        match spoken {
+            Ok(Ok(spoken)) => Ok(spoken),
+            Ok(Err(silence)) => Err(self.silence(during, channel, silence, ANSWERS).await),
+            Err(_) => Err(self.deadline(during, deadline)),
+        }
+    }
+
+    fn observed(
+        &self,
+        during: &str,
+        query: &Query,
+        channel: &Channel,
+        spoken: &Spoken,
+    ) -> Result<Observation, HostError> {
+        let records = frame::records(&spoken.stdout, channel.nonce());
+        answers::parse(query, &records).map_err(|fault| self.fault(during, fault))
+    }
+
+    fn fault(&self, during: &str, fault: answers::Fault) -> HostError {
+        let host = self.name.clone();
+        match fault {
+            answers::Fault::Failed(step, detail) => {
+                HostError::Change { host, step: super::printable(step.as_bytes()), detail }
+            }
+            answers::Fault::TooLarge(path) => HostError::TooMuch {
+                host,
+                during: format!("read {}", super::printable(path.as_bytes())),
+                limit: super::query::FILE_LIMIT,
+            },
+            answers::Fault::Garbled(detail) => {
+                HostError::Garbled { host, during: during.to_owned(), detail: super::printable(detail.as_bytes()) }
+            }
+            answers::Fault::Busy(holder) => super::busy(&self.name, &holder),
+        }
+    }
+
+    async fn silence(&self, during: &str, channel: &mut Channel, silence: Silence, limit: usize) -> HostError {
+        let (host, during) = (self.name.clone(), during.to_owned());
+        match silence {
+            Silence::TooMuch => HostError::TooMuch { host, during, limit },
+            Silence::Io(source) => HostError::Io { host, during, source },
+            Silence::BrokeOff(_) if channel.is_lost().await => HostError::Lost { host, during },
+            Silence::BrokeOff(said) => HostError::Garbled { host, during, detail: said },
+        }
+    }
+
+    fn lost(&self, during: &str) -> HostError {
+        HostError::Lost { host: self.name.clone(), during: during.to_owned() }
+    }
+
+    fn deadline(&self, during: &str, deadline: Duration) -> HostError {
+        HostError::Deadline { host: self.name.clone(), during: during.to_owned(), deadline }
+    }
+
+    /// Refuses paths that no script may be given.
+    fn check<'a>(
+        &self,
+        verb: &str,
+        paths: impl IntoIterator<Item = &'a HostPath>,
+        fault: fn(&HostPath) -> Option<&'static str>,
+    ) -> Result<(), HostError> {
+        let refused = paths.into_iter().find_map(|path| Some((path, fault(path)?)));
+        refused.map_or(Ok(()), |(path, fault)| {
+            let step = format!("{verb} {}", super::printable(path.rel.as_str().as_bytes()));
+            Err(HostError::Change { host: self.name.clone(), step, detail: fault.into() })
+        })
+    }
+}
+
+/// Names a question as `answers.sh` does, with its path or else its word.
+fn words(ask: &Ask) -> (&'static str, Option<&HostPath>, &str) {
+    match ask {
+        Ask::File(path) => ("file", Some(path), ""),
+        Ask::Size(path) => ("size", Some(path), ""),
+        Ask::Tree(path) => ("tree", Some(path), ""),
+        Ask::Program(name) => ("program", None, name),
+        Ask::Cgroup(path) => ("cgroup", Some(path), ""),
+        Ask::Listeners(path) => ("listeners", Some(path), ""),
+    }
+}
+
+/// The arguments that a query is, three for each question.
+fn arguments(query: &Query) -> impl Iterator<Item = &str> {
+    query.asks.iter().flat_map(|ask| match words(ask) {
+        (what, Some(HostPath { base, rel }), _) => [what, change::base(*base), rel.as_str()],
+        (what, None, word) => [what, "-", word],
+    })
+}
+
+/// Tells whether sshd refused one more session, or the master one more client; the first text is that of OpenSSH's
+/// mux.c, the second that of EAGAIN.
+fn is_refusal(fault: &openssh::Error) -> bool {
+    let openssh::Error::SshMux(cause) = fault else { return false };
+    let text = cause.to_string();
+    text.contains("Session open refused") || text.contains("Resource temporarily unavailable")
+}
+
+/// A number from 0 to 1, so that those who wait do not come back at the same time.
+fn jitter() -> f64 {
+    let digits = nonce();
+    u16::from_str_radix(&digits[..4], 16).map_or(0.5, |number| f64::from(number) / f64::from(u16::MAX))
+}
+
+/// A lock on the far side. It is kept by saying so, and given back by saying nothing more.
+#[derive(Debug)]
+struct Held(tokio::task::JoinHandle<()>);
+
+impl Guard for Held {}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[async_trait]
+impl Host for Ssh {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    fn exchanges(&self) -> u32 {
+        self.exchanges.load(Ordering::Relaxed)
+    }
+
+    async fn query(&self, query: &Query) -> Result<Observation, HostError> {
+        self.check("read", query.asks.iter().filter_map(|ask| words(ask).1), HostPath::fault)?;
+        let args: Vec<&str> = arguments(query).collect();
+        let mut channel = self.start("query", &script::QUERY, &args).await?;
+        let spoken = self.converse("query", &mut channel, PATIENCE).await?;
+        self.observed("query", query, &channel, &spoken)
+    }
+
+    async fn lock(
+        &self,
+        name: &str,
+        owner: &str,
+        wait: Duration,
+        query: &Query,
+    ) -> Result<(Lease, Observation), HostError> {
+        super::check_lock_name(&self.name, name)?;
+        self.check("read", query.asks.iter().filter_map(|ask| words(ask).1), HostPath::fault)?;
+        let wait = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = wait.to_string();
+        let args: Vec<&str> = [name, owner, &seconds].into_iter().chain(arguments(query)).collect();
+        let mut channel = self.start("lock", &script::LOCK, &args).await?;
+        let spoken = self.converse("lock", &mut channel, PATIENCE + Duration::from_secs(wait)).await?;
+        let seen = self.observed("lock", query, &channel, &spoken)?;
+        let beating = tokio::spawn(async move {
+            while let Some(stdin) = channel.stdin()
+                && stdin.write_all(b"\n").await.is_ok()
+            {
+                sleep(BEAT).await;
+            }
+        });
+        Ok((Lease { guard: Box::new(Held(beating)) }, seen))
+    }
+
+    async fn change(&self, batch: &Batch, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), HostError> {
+        self.check("write", batch.puts.iter().map(|put| &put.path), HostPath::fault_of_change)?;
+        self.check("remove", batch.removes.iter().chain(&batch.prune), HostPath::fault_of_change)?;
+        let mut channel = self.start("change", &script::CHANGE, &[]).await?;
+        let mut stream = change::stream(batch);
+        let report = || progress(stream.sent.load(Ordering::Relaxed));
+        let sent = channel.send(&mut stream.chunks, STALL, &report).await;
+        drop(stream.chunks);
+        if let Ok(Err(source)) = stream.reading.await
+            && source.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            return Err(HostError::Io { host: self.name.clone(), during: "ship files".into(), source });
+        }
+        if sent.is_err() {
+            return Err(self.deadline("change", STALL));
+        }
+        let spoken = self.converse("change", &mut channel, STALL).await?;
+        let records = frame::records(&spoken.stdout, channel.nonce());
+        answers::failure(&records).map_err(|fault| self.fault("change", fault))?;
+        if spoken.status == "0" { Ok(()) } else { Err(self.lost("change")) }
+    }
+
+    async fn run(&self, command: &Command) -> Result<Output, HostError> {
+        let during = shown(command);
+        let seconds = (command.deadline.as_secs() + 2).to_string();
+        let words = Words::of(command, command.stdin.len(), &seconds);
+        let mut channel = self.start(&during, &script::RUN, &words.args()).await?;
+        let input: Vec<&[u8]> = words.values().chain([command.stdin.as_slice()]).collect();
+        let spoken = channel.converse(&input, command.limit, Stderr::Answer);
+        let Spoken { status, stdout, stderr } = match timeout_at(Instant::now() + command.deadline, spoken).await {
+            Ok(Ok(spoken)) => spoken,
+            Ok(Err(silence)) => return Err(self.silence(&during, &mut channel, silence, command.limit).await),
+            Err(_) => return Err(self.deadline(&during, command.deadline)),
+        };
+        let end = match (status.as_str(), status.parse::<i32>()) {
+            ("none", _) => End::NotFound,
+            ("late", _) => return Err(self.deadline(&during, command.deadline)),
+            // All that a shell tells of a signal; a program may also exit with such a code.
+            (_, Ok(code @ 129..=192)) => End::Signal(code - 128),
+            (_, Ok(code)) => End::Exit(code),
+            _ => return Err(self.fault(&during, answers::Fault::Garbled(format!("a status of {status:?}")))),
+        };
+        Ok(Output { end, stdout, stderr })
+    }
+
+    async fn pipe(&self, command: &Command) -> Result<Pipe, HostError> {
+        let during = shown(command);
+        let words = Words::of(command, 0, "0");
+        let mut channel = self.start(&during, &script::PIPE, &words.args()).await?;
+        let values: Vec<&[u8]> = words.values().collect();
+        let found = match timeout_at(Instant::now() + PATIENCE, channel.begin(&values)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(silence)) => return Err(self.silence(&during, &mut channel, silence, command.limit).await),
+            Err(_) => return Err(self.deadline(&during, PATIENCE)),
+        };
+        if !found {
+            let detail = "there is no such program".into();
+            return Err(HostError::Unsendable { host: self.name.clone(), what: during, detail });
+        }
+        let Some((stdin, stdout, running)) = channel.into_streams() else { return Err(self.lost(&during)) };
+        Ok(Pipe { stdin: Box::new(stdin), stdout: Box::new(stdout), guard: Box::new(running) })
+    }
+
+    async fn forward(&self, to: &Endpoint) -> Result<Forward, HostError> {
+        const DURING: &str = "open a forward";
+        let mut renewed = false;
+        loop {
+            let connection = self.connection().await?;
+            match timeout_at(Instant::now() + PATIENCE, forward::open(&connection, to)).await {
+                Ok(Ok(Ok(forward))) => return Ok(forward),
+                Ok(Ok(Err(openssh::Error::Disconnected))) if !renewed => {
+                    renewed = true;
+                    connection.disown();
+                    self.forget(&connection).await;
+                }
+                Ok(Ok(Err(_))) => return Err(self.lost(DURING)),
+                Ok(Err(source)) => {
+                    return Err(HostError::Io { host: self.name.clone(), during: DURING.into(), source });
+                }
+                Err(_) => return Err(self.deadline(DURING, PATIENCE)),
+            }
+        }
+    }
+}
+
+/// A command in the words of `program.sh`.
+struct Words<'a> {
+    command: &'a Command,
+    input: String,
+    seconds: &'a str,
+    count: String,
+    lengths: Vec<String>,
+}
+
+impl<'a> Words<'a> {
+    fn of(command: &'a Command, input: usize, seconds: &'a str) -> Self {
+        Self {
+            command,
+            input: input.to_string(),
+            seconds,
+            count: command.env.len().to_string(),
+            lengths: command.env.iter().map(|(_, value)| value.len().to_string()).collect(),
+        }
+    }
+
+    fn args(&self) -> Vec<&str> {
+        let variables = self.command.env.iter().zip(&self.lengths).flat_map(|((name, _), len)| [name.as_str(), len]);
+        let program = [self.command.program.as_str()].into_iter().chain(self.command.args.iter().map(String::as_str));
+        [&self.input, self.seconds, &self.count].into_iter().chain(variables).chain(program).collect()
+    }
+
+    /// What goes to standard input before the program's own.
+    fn values(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.command.env.iter().map(|(_, value)| value.as_bytes())
+    }
+}

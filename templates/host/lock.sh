@@ -1,0 +1,109 @@
+# shellcheck shell=sh disable=SC2154
+# Takes the lock $1 for $2, waiting up to $3 seconds, answers the questions that follow, and holds the lock until its
+# standard input ends. The form of a lock is told in src/host/local/lock.rs.
+
+name=$1 owner=$2 patience=$3
+shift 3
+
+# Prints when process $1 started, unless it has ended.
+start_of() {
+  [ -r "/proc/$1/stat" ] && read -r line 2>/dev/null <"/proc/$1/stat" || return 1
+  # shellcheck disable=SC2086
+  set -- ${line##*) }
+  [ "$1" != Z ] && [ "$1" != X ] && shift 19 && started=$1
+}
+
+is_dead() {
+  pid=${1%%.*} rest=${1#*.}
+  start=${rest%%.*} rest=${rest#*.}
+  [ "${rest%%.*}" = "$boot" ] || return 0
+  if [ -d /proc/self ]; then
+    start_of "$pid" && [ "$started" = "$start" ] && return 1
+    return 0
+  fi
+  ! kill -0 "$pid" 2>/dev/null
+}
+
+# Makes the folder with a free token in it, at one stroke, unless it is there.
+prepare() {
+  for token in "$lock"/*; do
+    [ -e "$token" ] && return
+  done
+  words=$(umask 077 && mkdir -p "$state/unitbee/lock" "$fresh" 2>&1) || fail "make folder $state/unitbee/lock" "$words"
+  words=$({ printf '' >"$fresh/free"; } 2>&1) || fail "write $fresh/free" "$words"
+  # An empty folder has lost its token; a folder that came to be meanwhile takes ours in, from where it goes again.
+  rmdir "$lock" 2>/dev/null
+  mv "$fresh" "$lock" 2>/dev/null
+  rm -rf "$fresh" "${lock:?}/${fresh##*/}"
+}
+
+take() {
+  mv -f "$1" "$ours" 2>/dev/null || return 1
+  printf '%s' "$owner" >"$ours"
+}
+
+# Takes the lock, or sets holder.
+attempt() {
+  holder=
+  prepare
+  take "$lock/free" && return
+  for token in "$lock"/*; do
+    [ "${token##*/}" = free ] && continue
+    is_dead "${token##*/}" && take "$token" && return
+    holder=$(head -c 1000 "$token" 2>/dev/null)
+  done
+  return 1
+}
+
+# Gives the lock back when our side has said nothing for a minute: it may have gone without a word.
+watch() {
+  gone='' pause='' heard=1
+  trap 'gone=1; kill "$pause"' TERM
+  trap 'heard=1' USR1
+  while [ -n "$heard" ] && [ -z "$gone" ]; do
+    heard=''
+    sleep 60 &
+    pause=$!
+    while [ -z "$gone" ] && kill -0 "$pause"; do wait "$pause"; done
+  done
+  if [ -n "$gone" ]; then
+    kill "$pause"
+  else
+    mv -f "$ours" "$lock/free"
+    kill -KILL $$
+  fi
+}
+
+mark begin
+places
+boot='' started=0
+[ -r /proc/sys/kernel/random/boot_id ] && read -r boot </proc/sys/kernel/random/boot_id
+start_of $$
+node=$(uname -n)
+lock=$state/unitbee/lock/$name@${node%%/*}
+fresh=$state/unitbee/lock/.new.$nonce
+ours=$lock/$$.$started.$boot.$nonce
+
+waited=0
+until attempt; do
+  [ "$waited" -lt "$((patience * 10))" ] || {
+    mark busy
+    printf '%s' "$holder"
+    mark end 0
+    exit
+  }
+  sleep 0.1 2>/dev/null || { sleep 1 && waited=$((waited + 9)); }
+  waited=$((waited + 1))
+done
+watcher=''
+trap 'mv -f "$ours" "$lock/free"; [ -z "$watcher" ] || kill "$watcher"' EXIT
+trap 'exit 1' HUP INT TERM
+trap '' PIPE
+answers "$@"
+mark end 0
+
+watch </dev/null >/dev/null 2>&1 3>&- &
+watcher=$!
+while read -r _; do
+  kill -USR1 "$watcher"
+done
