@@ -45,6 +45,15 @@ next() {
   IFS= read -r verb <&4 && IFS= read -r base <&4 && IFS= read -r rest <&4
 }
 
+# Removes the folder $path, unless something is in it: that is why it stays.
+prune() {
+  words=$(rmdir "$path" 2>&1) && return
+  for entry in "$path"/* "$path"/.[!.]* "$path"/..?*; do
+    if [ -e "$entry" ] || [ -h "$entry" ]; then return; fi
+  done
+  fail "remove $path" "$words"
+}
+
 mark begin
 trap clean EXIT
 trap 'exit 1' HUP INT TERM
@@ -110,13 +119,7 @@ while [ "$verb" = remove ]; do
 done
 clean
 while [ "$verb" = prune ]; do
-  if resolve "$base" "$rest" && [ -d "$path" ] && ! words=$(rmdir "$path" 2>&1); then
-    for entry in "$path"/* "$path"/.[!.]* "$path"/..?*; do
-      # Whatever is in it, that is why it stays.
-      { [ -e "$entry" ] || [ -h "$entry" ]; } && continue 2
-    done
-    fail "remove $path" "$words"
-  fi
+  resolve "$base" "$rest" && [ -d "$path" ] && prune
   next || verb=''
 done
 mark end 0
