@@ -56,7 +56,7 @@ debian_state() {
   : >"$1/etc/machine-id"
   rm -f "$1/etc/hostname" "$1/etc/resolv.conf"
   install -d "$1/var/log/journal"
-  chroot "$1" /lib/systemd/systemd-update-done
+  touch "$1"/{etc,var}/.updated
 }
 
 # make_debian_base SUITE ROOT [PACKAGE…]
