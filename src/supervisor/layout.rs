@@ -100,7 +100,6 @@ pub fn empty_folders() -> Vec<HostPath> {
     ["unitbee/refs", "unitbee/units", "unitbee/store", "unitbee/tmp", "unitbee"]
         .into_iter()
         .map(|rel| HostPath::new(Base::Data, rel))
-        .chain(["unitbee/lock", "unitbee"].into_iter().map(|rel| HostPath::new(Base::State, rel)))
         .collect()
 }
 

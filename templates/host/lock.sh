@@ -55,6 +55,11 @@ attempt() {
   return 1
 }
 
+# Gives the lock back; a lock that nobody holds leaves nothing behind.
+give_back() {
+  mv "$lock" "$fresh.gone" && rm -rf "$fresh.gone" && rmdir "$state/unitbee/lock" && rmdir "$state/unitbee"
+}
+
 # Gives the lock back when our side has said nothing for a minute: it may have gone without a word.
 watch() {
   gone='' pause='' heard=1
@@ -69,7 +74,7 @@ watch() {
   if [ -n "$gone" ]; then
     kill "$pause"
   else
-    mv -f "$ours" "$lock/free"
+    give_back
     kill -KILL $$
   fi
 }
@@ -96,7 +101,7 @@ until attempt; do
   waited=$((waited + 1))
 done
 watcher=''
-trap 'mv -f "$ours" "$lock/free"; [ -z "$watcher" ] || kill "$watcher"' EXIT
+trap 'give_back 2>/dev/null; [ -z "$watcher" ] || kill "$watcher"' EXIT
 trap 'exit 1' HUP INT TERM
 trap '' PIPE
 answers "$@"

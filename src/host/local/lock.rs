@@ -1,9 +1,9 @@
 //! The lock of one name on this machine, in the form that `templates/host/lock.sh` keeps on a distant one.
 //!
 //! A lock is a folder with one file, its token, called `free` or after its holder: `<pid>.<start>.<boot>.<nonce>`.
-//! Taking, giving back and taking over from the dead are each one rename of the token away from a name that only one
-//! contender can win; so there is no moment without an owner, and no two of them. The text in the token says who
-//! holds it.
+//! Taking and taking over from the dead are each one rename of the token away from a name that only one contender can
+//! win; so there are never two owners. Giving back is one rename of the folder, which then goes with all above it that
+//! is empty: a host that nobody works on holds nothing of a lock. The text in the token says who holds it.
 
 #![expect(clippy::disallowed_methods, reason = "this machine is locked here")]
 
@@ -47,7 +47,12 @@ impl Lock {
         if self.rename_from(&self.folder.join(FREE))? {
             return fs::write(&self.token, owner).map(Ok);
         }
-        for entry in self.folder.read_dir_utf8()? {
+        let entries = match self.folder.read_dir_utf8() {
+            // It was given back just now.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Err(String::new())),
+            entries => entries?,
+        };
+        for entry in entries {
             let entry = entry?;
             if is_dead(entry.file_name()) && self.rename_from(entry.path())? {
                 return fs::write(&self.token, owner).map(Ok);
@@ -64,10 +69,9 @@ impl Lock {
         if self.folder.read_dir_utf8().is_ok_and(|mut entries| entries.next().is_some()) {
             return Ok(());
         }
-        let place = self.folder.parent().unwrap_or(&self.folder);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(place)?;
-        let fresh = place.join(format!(".new.{}", nonce()));
-        fs::DirBuilder::new().mode(0o700).create(&fresh)?;
+        let fresh = self.beside("new");
+        // Recursive, since what is above it may go while somebody else gives the lock back.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&fresh)?;
         let made = fs::write(fresh.join(FREE), "").and_then(|()| fs::rename(&fresh, &self.folder));
         match made {
             Ok(()) => Ok(()),
@@ -77,6 +81,10 @@ impl Lock {
                 if self.folder.is_dir() { Ok(()) } else { Err(fault) }
             }
         }
+    }
+
+    fn beside(&self, what: &str) -> Utf8PathBuf {
+        self.folder.with_file_name(format!(".{what}.{}", nonce()))
     }
 
     /// Tells whether we were the one who renamed `token` to ours.
@@ -98,7 +106,12 @@ impl Guard for Held {}
 impl Drop for Held {
     fn drop(&mut self) {
         // Where this fails, the next one finds a token whose holder is dead.
-        fs::rename(&self.0.token, self.0.folder.join(FREE)).ok();
+        let gone = self.0.beside("gone");
+        if fs::rename(&self.0.folder, &gone).is_ok() {
+            fs::remove_dir_all(&gone).ok();
+            let places = gone.ancestors().skip(1).take(2);
+            places.take_while(|place| fs::remove_dir(place).is_ok()).for_each(drop);
+        }
     }
 }
 
@@ -131,7 +144,7 @@ mod tests {
     use super::*;
 
     fn lock(folder: &Utf8Path, token: &str) -> Lock {
-        Lock { folder: folder.join("l"), token: folder.join("l").join(token) }
+        Lock { folder: folder.join("u/k/l"), token: folder.join("u/k/l").join(token) }
     }
 
     fn live_token() -> String {
@@ -148,6 +161,8 @@ mod tests {
         assert_eq!(second.attempt("second").unwrap(), Err("first".into()));
         drop(Held(first));
         assert_eq!(second.attempt("second").unwrap(), Ok(()));
+        drop(Held(second));
+        assert!(folder.read_dir_utf8().unwrap().next().is_none(), "a lock that nobody holds leaves nothing behind");
     }
 
     #[test]
