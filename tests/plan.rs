@@ -320,3 +320,11 @@ fn a_unit_that_is_down_is_started_and_one_that_loops_is_replaced() {
     let starts: Vec<(bool, &str)> = plan.starts.iter().map(|start| (start.restart, start.why.as_str())).collect();
     assert_eq!(starts, [(false, "it is failed (exit code 3)"), (true, "it is backoff (exit code 4)")]);
 }
+
+#[test]
+fn what_the_manager_remembers_of_a_unit_without_a_file_does_not_count() {
+    let mut world = World::new();
+    let wanted = wanted("", "1", "s");
+    world.status.insert("w-a".into(), UnitStatus { enabled: true, ..stopped("w-a") });
+    assert_eq!(world.plan(&wanted, false).unwrap().enable, ["w-a", "w-b"]);
+}

@@ -409,7 +409,8 @@ impl Planner<'_> {
             return;
         };
         self.plan.reload |= status.needs_reload;
-        if !status.enabled {
+        // Of a unit without a file the manager tells what it once was.
+        if !status.enabled || found.file.is_none() {
             self.plan.enable.push(wanted.spec.unit.to_string());
         }
         let is_old = || status.started_usec.is_some_and(|started| record.outdates(started, self.observed.facts.now));
