@@ -72,16 +72,28 @@ impl Progress {
 
     /// Shows how a host ended, in one line, and forgets it.
     pub fn done(&self, host: &str, line: &str, result: &Value) {
+        self.clear(host);
+        let say = || note(&format!("{}: {line}", printable(host.as_bytes())));
         match &self.form {
             Form::Json => self.json(result),
-            Form::Lines => note(&format!("{}: {line}", printable(host.as_bytes()))),
-            Form::Bars { all, hosts } => {
-                let bar = hosts.lock().ok().and_then(|mut hosts| hosts.remove(host));
-                if let Some(bar) = bar {
-                    bar.finish_and_clear();
-                }
-                all.suspend(|| note(&format!("{}: {line}", printable(host.as_bytes()))));
-            }
+            Form::Lines => say(),
+            Form::Bars { all, .. } => all.suspend(say),
+        }
+    }
+
+    /// Forgets a host that failed; people are told why when all hosts are done, machines at once.
+    pub fn failed(&self, host: &str, result: &Value) {
+        self.clear(host);
+        if let Form::Json = self.form {
+            self.json(result);
+        }
+    }
+
+    fn clear(&self, host: &str) {
+        if let Form::Bars { hosts, .. } = &self.form
+            && let Some(bar) = hosts.lock().ok().and_then(|mut hosts| hosts.remove(host))
+        {
+            bar.finish_and_clear();
         }
     }
 
@@ -93,7 +105,8 @@ impl Progress {
     fn words(&self, event: &Event) -> Option<String> {
         Some(match event {
             Event::Connected { manager, transport } if self.output.verbose > 0 => format!("{manager} over {transport}"),
-            Event::Connected { .. } | Event::Sent { .. } => return None,
+            // What was removed is what the last line says.
+            Event::Connected { .. } | Event::Sent { .. } | Event::Removed { .. } => return None,
             Event::Waiting => "waits for another unitbee that is at work there".to_owned(),
             Event::Written { files } => format!("wrote {}", plural(*files, "file")),
             Event::LingerEnabled => "switched linger on".to_owned(),
@@ -103,7 +116,6 @@ impl Progress {
             Event::Started { unit, pid: Some(pid) } => format!("started {unit} as process {pid}"),
             Event::Started { unit, pid: None } => format!("started {unit}"),
             Event::Healthy { unit, after } => format!("{unit} is healthy after {:.1} s", after.as_secs_f64()),
-            Event::Removed { unit } => format!("removed {unit}"),
         })
     }
 }

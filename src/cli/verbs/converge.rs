@@ -158,7 +158,7 @@ async fn carry_out(jobs: Vec<(Job, Vec<Wanted>)>, wish: &Wish, output: Output) -
             let done = converge(&job, &order, wish, progress).await;
             match &done {
                 Ok(applied) => progress.done(job.host.name(), &summary(applied), &value(job.host.as_ref(), applied)),
-                Err(error) => progress.done(job.host.name(), "failed", &failure(job.host.as_ref(), error)),
+                Err(error) => progress.failed(job.host.name(), &failure(job.host.as_ref(), error)),
             }
             (job.host, done)
         }
@@ -245,7 +245,7 @@ pub async fn uninstall_all(global: &Global, args: &Changing, output: Output) -> 
             let done = remove(&job.host, &units, owner, args.locking.lock_wait, progress).await;
             match &done {
                 Ok(gone) => progress.done(job.host.name(), &removed(&units, gone), &removal(&job, gone)),
-                Err(error) => progress.done(job.host.name(), "failed", &failure(job.host.as_ref(), error)),
+                Err(error) => progress.failed(job.host.name(), &failure(job.host.as_ref(), error)),
             }
             (job.host, done.map(drop))
         }

@@ -58,7 +58,7 @@ pub async fn run(global: &Global, services: &Services, verb: Verb, output: Outpu
         async move {
             let done = on_host(&job, verb, progress).await;
             if let Err(error) = &done {
-                progress.done(job.host.name(), "failed", &failure(job.host.as_ref(), error));
+                progress.failed(job.host.name(), &failure(job.host.as_ref(), error));
             }
             (job.host, done)
         }
