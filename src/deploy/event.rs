@@ -59,7 +59,7 @@ pub enum Event {
         /// Unit.
         unit: String,
         /// Since the start.
-        #[serde(serialize_with = "millis")]
+        #[serde(rename = "after_ms", serialize_with = "millis")]
         after: Duration,
     },
     /// Files, unit and processes of a unit are gone.

@@ -21,7 +21,7 @@ use crate::deploy::{Choices, Event, Wanted, prepare, rollout};
 use crate::host::{Host, printable};
 use crate::observe::{Row, Subject, status};
 use crate::service::manifest::{Flags, from_flags};
-use crate::supervisor::FlagKind;
+use crate::supervisor::{Flag, FlagKind};
 
 /// What `apply` and `install-unit` have in common.
 struct Wish {
@@ -202,14 +202,21 @@ fn summary(applied: &Applied) -> String {
 }
 
 fn value(host: &dyn Host, applied: &Applied) -> Value {
+    let lasting = applied.not_persistent.iter();
+    let flags: Vec<Flag> = lasting
+        .map(|(mend, reason)| (FlagKind::NotPersistent, None, reason, Some(mend.clone())))
+        .chain(applied.gaps.iter().map(|(unit, gap)| (FlagKind::LimitNotEffective, Some(unit), gap, None)))
+        .map(|(kind, unit, reason, mend)| {
+            let reason = unit.map_or_else(|| reason.clone(), |unit| format!("{unit}: {reason}"));
+            Flag { kind, reason, mend }
+        })
+        .collect();
     json!({
         "host": host.name(),
         "outcome": summary(applied),
         "transport": applied.transport,
         "notes": applied.notes,
-        "flags": applied.not_persistent.as_ref().map(|(mend, reason)| {
-            json!([{ "kind": FlagKind::NotPersistent, "reason": reason, "mend": mend }])
-        }),
+        "flags": flags,
         "exchanges": host.exchanges(),
     })
 }
