@@ -1,18 +1,18 @@
 # shellcheck shell=bash
 # Base images: made once, shared by all labs of this machine, never written to again.
 
-recipe_files() {
+recipes() {
   case $1 in
-    vm) printf '%s\n' "$LAB_HOME"/recipe/{debian,vm}.sh ;;
-    busybox) printf '%s\n' "$LAB_HOME/recipe/busybox.sh" ;;
-    *) printf '%s\n' "$LAB_HOME/recipe/debian.sh" ;;
+    vm) echo bootstrap debian vm ;;
+    busybox) echo bootstrap busybox ;;
+    *) echo bootstrap debian ;;
   esac
 }
 
 base_path() {
-  local digest
-  digest=$(recipe_files "$1" | xargs cat | digest 12)
-  printf '%s/%s-%s\n' "$CACHE" "$1" "$digest"
+  local base=$1 recipe digest
+  digest=$(for recipe in $(recipes "$base"); do cat "$LAB_HOME/recipe/$recipe.sh"; done | digest 12)
+  printf '%s/%s-%s\n' "$CACHE" "$base" "$digest"
 }
 
 is_suite() { [[ " ${SUITES[*]} " == *" $1 "* ]]; }
@@ -32,7 +32,7 @@ make_base() {
 
 # The lock makes the name of the partial base safe to reuse; the rename makes a base appear whole or not at all.
 build_base() {
-  local name=$1 base partial=$CACHE/$1.partial log=$CACHE/log/$1.log lock started=$SECONDS
+  local name=$1 base partial=$CACHE/$1.partial log=$CACHE/log/$1.log lock status started=$SECONDS
   base=$(base_path "$name")
   mkdir -p "$CACHE/log"
   exec {lock}>"$CACHE/$name.lock"
@@ -40,9 +40,15 @@ build_base() {
   if [[ ! -d $base ]]; then
     say "building $name, log in $log"
     rm -rf --one-file-system "$partial"
-    # A subshell of its own keeps 'set -e' in force, which a condition would switch off inside.
-    (make_base "$name" "$partial") >"$log" 2>&1 &
-    wait $! || die "building $name failed, see $log"
+    # Not as a condition, which would switch off 'set -e' inside.
+    set +e
+    (
+      set -e
+      make_base "$name" "$partial"
+    ) >"$log" 2>&1
+    status=$?
+    set -e
+    ((status == 0)) || die "building $name failed, see $log"
     mv "$partial" "$base"
     say "built $name in $((SECONDS - started)) s"
   fi

@@ -6,7 +6,10 @@ container_create() {
   mkdir "$dir"/{root,upper,work}
   mount -t overlay -o "lowerdir=$(base_path "$(host_get "$name" base)"),upperdir=$dir/upper,workdir=$dir/work" \
     unitbee-lab "$dir/root"
-  seed_debian "$name" "$dir/root"
+  case $(host_get "$name" kind) in
+    busybox) seed_busybox "$name" "$dir/root" ;;
+    *) seed_debian "$name" "$dir/root" ;;
+  esac
   container_network "$name"
 }
 
@@ -32,6 +35,7 @@ container_start() {
   case $(host_get "$name" kind) in
     nspawn) command=(--boot) ;;
     bare) command=(--as-pid2 sh -c 'mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -o UsePAM=no') ;;
+    busybox) command=(--as-pid2 dropbear -F -E) ;;
   esac
   SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 launch "$name" systemd-nspawn --quiet --register=no --keep-unit \
     --directory="$dir/root" --network-namespace-path="$dir/netns" \

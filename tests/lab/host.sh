@@ -36,12 +36,13 @@ require_running() {
   is_running "$1" || die "host '$1' is not running, see $LAB_DIR/$1/console.log"
 }
 
+# A name is taken by a rename, with its number and its maker, so that it is never found half taken.
 claim_name() {
-  local name=$1 number
-  mkdir -p "$LAB_DIR"
-  mkdir "$LAB_DIR/$name" 2>/dev/null || die "host '$name' exists already in lab $LAB_ID"
-  number=$(free_number)
-  host_set "$name" number "$number"
+  local claim=$1.$$
+  mkdir -p "$LAB_DIR/$claim"
+  host_set "$claim" number "$(free_number)"
+  host_set "$claim" maker $$
+  mv -T "$LAB_DIR/$claim" "$LAB_DIR/$1" 2>/dev/null || die "host '$1' exists already in lab $LAB_ID"
 }
 
 free_number() {
@@ -64,9 +65,14 @@ remove_on_failure() {
 give_up() {
   local name=$1 log=$CACHE/log/$LAB_ID-$1.log
   trap '' HUP INT TERM
-  cat "$LAB_DIR/$name"/{console,ssh}.log >"$log" 2>/dev/null || true
-  say "host '$name' is removed again, its log is $log"
-  remove_host "$name"
+  rm -rf "${LAB_DIR:?}/$name.$$"
+  if grep -qsx $$ "$LAB_DIR/$name/maker"; then
+    cat "$LAB_DIR/$name"/{console,ssh}.log >"$log" 2>/dev/null || true
+    say "host '$name' is removed again, its log is $log"
+    remove_host "$name"
+  else
+    locked close_lab_if_empty
+  fi
 }
 
 make_keys() {
@@ -86,15 +92,29 @@ Host $name
 END
 }
 
-# Makes a root file system this host and no other.
-seed_debian() {
-  local name=$1 root=$2 dir=$LAB_DIR/$1
+# What makes a root file system this host and no other.
+seed() {
+  local name=$1 root=$2
   printf '%s\n' "$name" >"$root/etc/hostname"
   printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" >"$root/etc/hosts"
-  install -m 0600 -o 1000 -g 1000 "$dir/key.pub" "$root/home/bee/.ssh/authorized_keys"
+  install -m 0600 -o 1000 -g 1000 "$LAB_DIR/$name/key.pub" "$root/home/bee/.ssh/authorized_keys"
+}
+
+seed_debian() {
+  local name=$1 root=$2 dir=$LAB_DIR/$1
+  seed "$name" "$root"
   install -m 0600 "$dir/host_key" "$root/etc/ssh/ssh_host_ed25519_key"
   [[ ! -e $dir/without_pam ]] || printf 'UsePAM no\n' >"$root/etc/ssh/sshd_config.d/lab.conf"
   [[ ! -e $dir/without_polkit ]] || remove_polkit "$name" "$root"
+}
+
+seed_busybox() {
+  local name=$1 root=$2
+  seed "$name" "$root"
+  install -m 0600 "$LAB_DIR/$name/host_key" "$root/etc/dropbear/openssh_key"
+  chroot "$root" dropbearconvert openssh dropbear /etc/dropbear/{openssh_key,dropbear_ed25519_host_key} \
+    2>>"$LAB_DIR/$name/console.log"
+  rm "$root/etc/dropbear/openssh_key"
 }
 
 remove_polkit() {
@@ -124,8 +144,7 @@ start_machine() {
 kill_host() {
   local name=$1
   is_running "$name" || return 0
-  machine kill "$name" || true
-  await_end "$name" 10 || kill_processes "$name"
+  machine kill "$name" && await_end "$name" 10 || kill_processes "$name"
   await_end "$name" 10 || die "host '$name' cannot be killed, see $(cgroup_of "$name")/cgroup.procs"
 }
 
@@ -150,7 +169,10 @@ remove_host() {
 }
 
 open_lab() {
-  [[ ! -f $LAB_DIR/lab_subnet ]] || return 0
+  if [[ -f $LAB_DIR/lab_subnet ]]; then
+    [[ -e /sys/class/net/$(bridge) ]] || die "the bridge of lab $LAB_ID is gone; 'lab gc' clears up after a restart"
+    return
+  fi
   bridge_up
   printf 'Include %s/*/ssh_config\n' "$LAB_DIR" >"$LAB_DIR/lab_ssh_config"
 }

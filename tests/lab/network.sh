@@ -9,7 +9,7 @@ address_of() { printf '%s.%s\n' "$(subnet)" "$(host_get "$1" number)"; }
 
 # The id's hash picks the subnet, so a lab keeps its addresses; the next one is taken where that one is in use.
 pick_subnet() {
-  local seed candidate
+  local seed candidate i
   seed=$((16#$(lab_hash)))
   for ((i = seed; i < seed + 16384; i++)); do
     candidate=10.$((64 + i % 64)).$((i / 64 % 256))
@@ -25,8 +25,9 @@ subnet_is_free() {
 bridge_up() {
   local bridge
   bridge=$(bridge)
-  ip link add "$bridge" type bridge || die "lab $LAB_ID is open already, with another UNITBEE_LAB_RUN than $RUN"
+  [[ ! -e /sys/class/net/$bridge ]] || die "lab $LAB_ID is open already, with another UNITBEE_LAB_RUN than $RUN"
   pick_subnet >"$LAB_DIR/lab_subnet"
+  ip link add "$bridge" type bridge
   ip address add "$(subnet).1/24" dev "$bridge"
   ip link set "$bridge" up
 }

@@ -1,15 +1,6 @@
 # shellcheck shell=bash
 # What a Debian base holds. The digest of this file is part of the base's name, so any change here rebuilds.
 
-# The mirror is asked of apt, so that the lab uses whatever this machine is allowed to use.
-debian_mirror() {
-  local uri
-  # shellcheck disable=SC2016 # these are for apt to expand
-  uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' 'Component: main' | head -n 1)
-  [[ -n $uri ]] || die "apt knows no Debian mirror; 'apt-get update' may help"
-  printf '%s\n' "$uri"
-}
-
 debian_packages() {
   local suite=$1 polkit=polkitd
   [[ $suite != bullseye ]] || polkit=policykit-1
@@ -18,15 +9,6 @@ debian_packages() {
     IFS=,
     echo "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,openssh-server,$polkit,curl,iproute2,procps,python3${*:+,$*}"
   )
-}
-
-# Valid-Until is not checked because old suites and frozen mirrors are past it; [trusted=yes] because this machine's
-# keyring cannot know the keys of suites younger than itself.
-debian_tree() {
-  local suite=$1 root=$2
-  nice mmdebstrap --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
-    --include="$(debian_packages "$suite" "${@:3}")" \
-    "$suite" "$root" "deb [trusted=yes] $(debian_mirror) $suite main"
 }
 
 # `-p '*'`: a `!` password would lock the account for an sshd without PAM.
@@ -62,7 +44,7 @@ debian_state() {
 # make_debian_base SUITE ROOT [PACKAGE…]
 make_debian_base() {
   local root=$2
-  debian_tree "$@"
+  bootstrap minbase "$1" "$root" "$(debian_packages "$1" "${@:3}")"
   debian_user "$root"
   debian_ssh "$root"
   debian_quiet "$root"
