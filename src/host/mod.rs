@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -347,21 +347,6 @@ pub fn open(name: &str, destination: &str, options: &Options) -> Arc<dyn Host> {
     }
 }
 
-/// Returns the SHA-256 in lower-case hexadecimal and the length in bytes of a file of this machine.
-pub async fn digest_of(path: &Utf8Path) -> Result<(String, u64), HostError> {
-    let file = path.to_owned();
-    let digested = tokio::task::spawn_blocking(move || {
-        #[expect(clippy::disallowed_methods, reason = "a file that is about to be shipped lies here")]
-        let file = std::fs::File::open(file)?;
-        copy_digesting(file, io::sink())
-    });
-    digested.await.map_err(io::Error::other).and_then(|digested| digested).map_err(|source| HostError::Io {
-        host: "this machine".into(),
-        during: format!("read {path}"),
-        source,
-    })
-}
-
 /// Refuses the name of a lock that is not a plain word.
 fn check_lock_name(host: &str, name: &str) -> Result<(), HostError> {
     if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
@@ -392,7 +377,7 @@ fn copy_digesting(mut from: impl Read, mut to: impl Write) -> io::Result<(String
     let mut buffer = vec![0; 128 << 10];
     loop {
         match from.read(&mut buffer) {
-            Ok(0) => return Ok((hex(&sha256.finalize()), len)),
+            Ok(0) => return Ok((hex::encode(sha256.finalize()), len)),
             Ok(read) => {
                 sha256.update(&buffer[..read]);
                 to.write_all(&buffer[..read])?;
@@ -402,14 +387,6 @@ fn copy_digesting(mut from: impl Read, mut to: impl Write) -> io::Result<(String
             Err(fault) => return Err(fault),
         }
     }
-}
-
-/// Writes bytes as lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        text.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')));
-        text
-    })
 }
 
 /// Sixteen bytes that nobody can guess, as hexadecimal: marks what is ours in a stream, names what is temporary.

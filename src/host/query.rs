@@ -120,7 +120,8 @@ pub struct FileFound {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cgroup {
     /// Control files by name, as bytes: `cpu.max`, `memory.max`, `memory.swap.max`, `memory.current`,
-    /// `memory.peak`, `memory.events`, `pids.max`, `pids.current`, `cpu.stat`, `cgroup.events`, `cgroup.controllers`.
+    /// `memory.peak`, `memory.events`, `pids.max`, `pids.current`, `cpu.stat`, `cgroup.events`, `cgroup.controllers`;
+    /// one that is empty is left out.
     pub files: BTreeMap<String, Vec<u8>>,
     /// The same for each parent, from the nearest up to the root of the tree.
     pub parents: Vec<BTreeMap<String, Vec<u8>>>,

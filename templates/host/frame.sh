@@ -12,8 +12,14 @@ mark() {
   printf '\n@%s %s\n' "$nonce" "$*"
 }
 
+# What is to be undone before it is told that a step failed.
+clean() {
+  :
+}
+
 # Ends the script: the step that failed, then what the system said of it.
 fail() {
+  clean
   mark "fail $1"
   printf '%s' "$2"
   mark end 1

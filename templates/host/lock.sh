@@ -29,7 +29,12 @@ prepare() {
   for token in "$lock"/*; do
     [ -e "$token" ] && return
   done
-  words=$(umask 077 && mkdir -p "$state/unitbee/lock" "$fresh" 2>&1) || fail "make folder $state/unitbee/lock" "$words"
+  tries=10
+  until words=$(umask 077 && mkdir -p "$fresh" 2>&1); do
+    # What is above it may go while somebody else gives the lock back.
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || fail "make folder $state/unitbee/lock" "$words"
+  done
   words=$({ printf '' >"$fresh/free"; } 2>&1) || fail "write $fresh/free" "$words"
   # An empty folder has lost its token; a folder that came to be meanwhile takes ours in, from where it goes again.
   rmdir "$lock" 2>/dev/null

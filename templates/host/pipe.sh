@@ -1,20 +1,21 @@
 # shellcheck shell=sh disable=SC2034,SC2154
-# Runs a program whose standard input and output are a stream. Its input may end long before it does; so whether our
-# side is still there is known when nobody takes what is said on standard error.
+# Runs a program whose standard input and output are a stream. Its input may end long before it does, so whether our
+# side is still there is known when nobody takes what we say. OpenSSH stops to take standard output when the other side
+# goes away, but not standard error: so the program's output goes by the latter, and the former is for asking.
 
 {
-  exec 0<&3 3<&- 2>&4 4>&-
+  exec 0<&3 3<&- 1>&4 4>&-
   # shellcheck disable=SC2086
   exec $apart "$@"
 } &
 child=$!
 {
   trap '' PIPE
-  while printf . >&4 && rest 2; do :; done
+  while printf . && rest 2; do :; done
   [ -n "$off" ] || kill -TERM $$
-} </dev/null >/dev/null 3<&- &
+} </dev/null 3<&- 4>&- &
 beat=$!
-exec 3<&- >&-
+exec 3<&- 4>&- >&-
 
 collect
 trap : TERM

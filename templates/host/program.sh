@@ -30,7 +30,6 @@ family() {
 
 # Ends the program $child and all that came from it.
 end() {
-  stopped=1
   if [ -n "$apart" ]; then
     kill -KILL "-$child"
     # It may not be the leader of a group yet.
@@ -41,14 +40,12 @@ end() {
   fi
 }
 
-# Waits for the program to end, not for a signal to us. Sets status.
+# Waits for the program to end; a signal to us ends wait(1) before that. Sets status.
 collect() {
-  status=''
-  until [ -n "$status" ]; do
-    stopped=''
+  while :; do
     wait "$child"
     status=$?
-    [ -z "$stopped" ] || status=''
+    kill -0 "$child" || break
   done
 }
 
@@ -79,14 +76,14 @@ case $1 in
   */*) [ -e "$1" ] || set -- ;;
   *) if lookup "$1"; then shift && set -- "$found" "$@"; else set --; fi ;;
 esac
-[ $# -gt 0 ] || mark absent
-mark begin
-mark begin >&4
-if [ $# -eq 0 ]; then
-  mark end none
-  mark end none >&4
-  exit
-fi
-apart='' stopped='' off='' pause=''
+ready() {
+  [ "$1" -gt 0 ] || mark absent
+  mark begin
+  [ "$1" -gt 0 ] || mark end none
+}
+ready $#
+ready $# >&4
+[ $# -gt 0 ] || exit
+apart='' off='' pause=''
 lookup setsid && apart=$found
 trap end TERM

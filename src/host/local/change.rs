@@ -107,7 +107,7 @@ struct Made(Vec<Utf8PathBuf>);
 impl Made {
     /// Makes `folder` and what is missing above it: 0755 less the umask, 0700 where it is ours alone.
     fn folders(&mut self, folder: &Utf8Path, private: bool) -> io::Result<()> {
-        let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+        let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.is_dir()).collect();
         for folder in missing.into_iter().rev() {
             let ours = private && folder.components().any(|part| part.as_str() == "unitbee");
             match DirBuilder::new().mode(if ours { 0o700 } else { 0o755 }).create(folder) {

@@ -70,8 +70,10 @@ impl Lock {
             return Ok(());
         }
         let fresh = self.beside("new");
-        // Recursive, since what is above it may go while somebody else gives the lock back.
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&fresh)?;
+        // What is above it may go while somebody else gives the lock back.
+        let create = || fs::DirBuilder::new().recursive(true).mode(0o700).create(&fresh);
+        let gone = |made: &io::Result<()>| made.as_ref().is_err_and(|fault| fault.kind() == io::ErrorKind::NotFound);
+        (0..10).map(|_| create()).find(|made| !gone(made)).unwrap_or_else(create)?;
         let made = fs::write(fresh.join(FREE), "").and_then(|()| fs::rename(&fresh, &self.folder));
         match made {
             Ok(()) => Ok(()),

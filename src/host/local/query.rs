@@ -182,7 +182,10 @@ fn cgroup(folder: &Utf8Path, root: &Utf8Path) -> Option<Cgroup> {
 }
 
 fn control_files(folder: &Utf8Path) -> BTreeMap<String, Vec<u8>> {
-    let read = |name: &str| Some((name.to_owned(), fs::read(folder.join(name)).ok()?));
+    let read = |name: &str| {
+        let said = fs::read(folder.join(name)).ok().filter(|said| !said.is_empty())?;
+        Some((name.to_owned(), said))
+    };
     proc::CONTROL_FILES.into_iter().filter_map(read).collect()
 }
 

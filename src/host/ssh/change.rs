@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
 use super::super::query::Base;
-use super::super::{Batch, Content, HostPath, Put, hex};
+use super::super::{Batch, Content, HostPath, Put};
 
 /// How much is read ahead of the connection: chunks of this many bytes, this many of them.
 const CHUNK: usize = 64 << 10;
@@ -70,7 +70,7 @@ fn append(tar: &mut Builder<Chunked>, name: &str, put: &Put, sent: &AtomicU64) -
         Content::Bytes(bytes) => {
             tar.append_data(&mut header(bytes.len() as u64, put.mode), name, bytes.as_slice())?;
             sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            Ok(hex(&Sha256::digest(bytes)))
+            Ok(hex::encode(Sha256::digest(bytes)))
         }
         Content::File { path, len, sha256 } => {
             let changed = || io::Error::other(format!("{path} changed while it was shipped"));
@@ -79,7 +79,7 @@ fn append(tar: &mut Builder<Chunked>, name: &str, put: &Put, sent: &AtomicU64) -
                 return Err(changed());
             }
             tar.append_data(&mut header(*len, put.mode), name, &mut file)?;
-            if file.left > 0 || hex(&file.digest.finalize()) != *sha256 {
+            if file.left > 0 || hex::encode(file.digest.finalize()) != *sha256 {
                 return Err(changed());
             }
             Ok(sha256.clone())
@@ -169,7 +169,7 @@ mod tests {
         let path = folder.path().join("f");
         std::fs::write(&path, "12345").unwrap();
         let path = camino::Utf8PathBuf::from_path_buf(path).unwrap();
-        let good = hex(&Sha256::digest("12345"));
+        let good = hex::encode(Sha256::digest("12345"));
         for (len, sha256, sound) in
             [(5, &good, true), (4, &good, false), (6, &good, false), (5, &"0".repeat(64), false)]
         {

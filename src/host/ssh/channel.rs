@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openssh::{Child, ChildStderr, ChildStdin, ChildStdout, Session, Stdio};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
@@ -17,6 +17,9 @@ use super::frame::Framed;
 
 /// How much beside an answer is listened to: what a login shell prints, and what goes to standard error.
 const NOISE: usize = 64 << 10;
+
+/// How long one output is waited for when the other has ended.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How long a script that was told to end keeps its place among the sessions of the connection.
 const LINGER: Duration = Duration::from_secs(5);
@@ -55,7 +58,7 @@ impl Drop for Ending {
 /// A program whose streams were handed out; dropping it ends the program.
 #[derive(Debug)]
 pub(super) struct Running {
-    draining: JoinHandle<io::Result<u64>>,
+    answering: JoinHandle<io::Result<u64>>,
     _ending: Ending,
 }
 
@@ -63,7 +66,7 @@ impl Guard for Running {}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.draining.abort();
+        self.answering.abort();
     }
 }
 
@@ -156,7 +159,7 @@ impl Channel {
 
     /// Sends `input`, then waits until the script has begun: `false` where there is no such program.
     ///
-    /// What comes out of it afterwards is the program's alone.
+    /// What comes out of it afterwards is the program's alone; it comes by standard error, see `pipe.sh`.
     pub(super) async fn begin(&mut self, input: &[&[u8]]) -> Result<bool, Silence> {
         if let Some(stdin) = &mut self.stdin {
             for bytes in input {
@@ -168,7 +171,8 @@ impl Channel {
         // A byte at a time: what comes after the line of the mark is not ours to take.
         let mut byte = [0];
         while said.len() < NOISE {
-            if self.stdout.read(&mut byte).await.map_err(Silence::Io)? == 0 {
+            if self.stderr.read(&mut byte).await.map_err(Silence::Io)? == 0 {
+                drain(&mut self.stdout, &mut said).await;
                 return Err(Silence::BrokeOff(last_words(&said)));
             }
             said.extend(byte);
@@ -182,11 +186,11 @@ impl Channel {
     }
 
     /// Splits into the streams of a program and what keeps it alive.
-    pub(super) fn into_streams(self) -> Option<(ChildStdin, ChildStdout, Running)> {
-        let Self { ending, stdin, stdout, mut stderr, nonce: _ } = self;
-        // Nobody reads it, and a program must not come to a stop because of that.
-        let draining = tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
-        Some((stdin?, stdout, Running { draining, _ending: ending }))
+    pub(super) fn into_streams(self) -> Option<(ChildStdin, ChildStderr, Running)> {
+        let Self { ending, stdin, mut stdout, stderr, nonce: _ } = self;
+        // The script asks now and then whether we are there: taking it is the answer.
+        let answering = tokio::spawn(async move { tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await });
+        Some((stdin?, stderr, Running { answering, _ending: ending }))
     }
 
     /// Tells whether the connection was lost, or only the script ended too early.
@@ -238,13 +242,19 @@ async fn listen(
             return Err(Silence::TooMuch);
         }
         if !out_open && out.status().is_none() {
-            let said = [out.everything(), err.everything()].concat();
+            let mut said = [out.everything(), err.everything()].concat();
+            drain(stderr, &mut said).await;
             return Err(Silence::BrokeOff(last_words(&said)));
         }
     }
     let status = out.status().unwrap_or_default().to_owned();
     let (stdout, stderr) = (out.into_answer(), err.into_answer());
     if stdout.len().max(stderr.len()) > limit { Err(Silence::TooMuch) } else { Ok(Spoken { status, stdout, stderr }) }
+}
+
+/// Takes what else is there to be read, within reason.
+async fn drain(from: impl AsyncRead + Unpin, said: &mut Vec<u8>) {
+    timeout(GRACE, from.take(NOISE as u64).read_to_end(said)).await.ok();
 }
 
 /// The last line that says something, for a message.

@@ -120,7 +120,7 @@ impl Master {
         digest.update(&self.destination);
         digest.update("\0");
         digest.update(config.unwrap_or_default().as_str());
-        super::super::hex(&digest.finalize()[..8])
+        hex::encode(&digest.finalize()[..8])
     }
 
     async fn lock(&self, path: &Utf8Path, until: Instant) -> Result<File, HostError> {
@@ -183,7 +183,6 @@ impl Master {
                 Ok(())
             }
             Ok(Ok(_)) => {
-                group.release();
                 let said = fs::read(&log).unwrap_or_default();
                 fs::remove_file(&log).ok();
                 let (fault, detail) = fault::interpret(&said[..said.len().min(64 << 10)]);
@@ -203,7 +202,8 @@ impl Master {
     }
 }
 
-/// ssh(1) while it connects, with what it started to get through: dropping this ends them.
+/// ssh(1) while it connects, with what it started to get through: dropping this ends them. ssh leaves the group when
+/// it goes to the background, but what it started stays in it and is still needed.
 struct Group(Option<Pid>);
 
 impl Group {

@@ -302,15 +302,18 @@ impl Host for Ssh {
         let report = || progress(stream.sent.load(Ordering::Relaxed));
         let sent = channel.send(&mut stream.chunks, STALL, &report).await;
         drop(stream.chunks);
-        if let Ok(Err(source)) = stream.reading.await
+        let read = stream.reading.await;
+        if sent.is_err() {
+            return Err(self.deadline("change", STALL));
+        }
+        let spoken = self.converse("change", &mut channel, STALL).await;
+        // Only now: the far side has undone what it had begun.
+        if let Ok(Err(source)) = read
             && source.kind() != std::io::ErrorKind::BrokenPipe
         {
             return Err(HostError::Io { host: self.name.clone(), during: "ship files".into(), source });
         }
-        if sent.is_err() {
-            return Err(self.deadline("change", STALL));
-        }
-        let spoken = self.converse("change", &mut channel, STALL).await?;
+        let spoken = spoken?;
         let records = frame::records(&spoken.stdout, channel.nonce());
         answers::failure(&records).map_err(|fault| self.fault("change", fault))?;
         if spoken.status == "0" { Ok(()) } else { Err(self.lost("change")) }
@@ -353,8 +356,8 @@ impl Host for Ssh {
             let detail = "there is no such program".into();
             return Err(HostError::Unsendable { host: self.name.clone(), what: during, detail });
         }
-        let Some((stdin, stdout, running)) = channel.into_streams() else { return Err(self.lost(&during)) };
-        Ok(Pipe { stdin: Box::new(stdin), stdout: Box::new(stdout), guard: Box::new(running) })
+        let Some((stdin, output, running)) = channel.into_streams() else { return Err(self.lost(&during)) };
+        Ok(Pipe { stdin: Box::new(stdin), stdout: Box::new(output), guard: Box::new(running) })
     }
 
     async fn forward(&self, to: &Endpoint) -> Result<Forward, HostError> {
