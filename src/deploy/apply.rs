@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::time::Instant;
 
 use super::event::{Event, Sink};
 use super::plan::{Choices, Obstacle, Plan, Start, plan};
@@ -21,6 +22,9 @@ use crate::supervisor::{self, Persistence, Supervisor, SupervisorError, layout};
 
 /// The host-wide lock that everything which changes units takes.
 pub(super) const LOCK: &str = "apply";
+
+/// How long to wait before the next try at the lock; every process adds its own bit, so that they do not come together.
+const RETRY: Duration = Duration::from_millis(250);
 
 /// What is to be done on one host, and how.
 #[derive(Debug, Clone)]
@@ -150,18 +154,28 @@ pub async fn apply(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) ->
 }
 
 /// Takes the host's lock and asks under it.
+///
+/// Waiting is done here and not on the host: sshd gives a connection ten sessions, and who waits there for the lock keeps
+/// one from the holder, who needs it to get done.
 pub(super) async fn lock(
     host: &Arc<dyn Host>,
     order: &Order<'_>,
     query: &Query,
     events: Sink<'_>,
 ) -> Result<(Lease, Observation), HostError> {
-    match host.lock(LOCK, order.owner, Duration::ZERO, query).await {
-        Err(HostError::Busy { .. }) if !order.patience.is_zero() => {
-            events(Event::Waiting);
-            host.lock(LOCK, order.owner, order.patience, query).await
+    let deadline = Instant::now() + order.patience;
+    let mut waits = false;
+    loop {
+        match host.lock(LOCK, order.owner, Duration::ZERO, query).await {
+            Err(HostError::Busy { .. }) if Instant::now() < deadline => {
+                if !waits {
+                    events(Event::Waiting);
+                    waits = true;
+                }
+                tokio::time::sleep(RETRY + Duration::from_millis(u64::from(std::process::id() % 256))).await;
+            }
+            done => return done,
         }
-        done => done,
     }
 }
 
