@@ -152,14 +152,10 @@ impl Bus {
         Ok(values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), read_value(value)?))).collect())
     }
 
-    /// Reads all that is told of a service: two calls at the same time. The object's path follows from the name, and
-    /// looking at it loads the unit, so nothing has to be asked before.
+    /// Reads all that is told of a service, in one call for all interfaces: between two calls it may go on to another
+    /// state. The object's path follows from the name, and looking at it loads the unit, so nothing is asked before.
     pub(super) async fn service(&self, name: &str) -> Result<Properties, CallError> {
-        let path = names::object_path(name);
-        let (mut all, more) =
-            tokio::try_join!(self.unit(name), self.properties(SYSTEMD, &path, "org.freedesktop.systemd1.Service"))?;
-        all.extend(more);
-        Ok(all)
+        self.properties(SYSTEMD, &names::object_path(name), "").await
     }
 
     /// Reads what is told of a unit of any kind.

@@ -78,11 +78,6 @@ pub(super) fn parse_show(text: &str) -> Vec<Properties> {
 }
 
 impl Properties {
-    /// Adds those of another interface of the same unit.
-    pub(super) fn extend(&mut self, more: Self) {
-        self.0.extend(more.0);
-    }
-
     /// A string; empty where it is not set.
     pub(super) fn text(&self, name: &str) -> &str {
         match self.0.get(name) {

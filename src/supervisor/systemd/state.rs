@@ -46,10 +46,10 @@ fn state(properties: &Properties, pid: Option<u32>, now: u64) -> State {
         "deactivating" => State::Stopping,
         "activating" if restarts > 0 => State::Backoff { reason: "being started again".to_owned(), restarts },
         "activating" => State::Starting,
+        _ if restarts > 0 && !is_steady(properties, now) => {
+            State::Backoff { reason: "up again for less than 10 s".to_owned(), restarts }
+        }
         _ => match pid {
-            Some(_) if restarts > 0 && !is_steady(properties, now) => {
-                State::Backoff { reason: "up again for less than 10 s".to_owned(), restarts }
-            }
             Some(pid) => State::Running { pid, since: up_since(properties) },
             None if properties.text("SubState") == "exited" => State::Stopped,
             // Forked off, and systemd could not tell which process is the main one.
@@ -156,24 +156,26 @@ mod tests {
 
     #[test]
     fn a_unit_that_came_back_by_itself_runs_once_it_stays_up() {
-        let run = |restarts, started| {
+        let run_as = |pid, restarts, started| {
             made(&[
                 ("LoadState", text("loaded")),
                 ("ActiveState", text("active")),
                 ("SubState", text("running")),
                 ("Result", text("success")),
-                ("MainPID", Value::Number(7)),
+                ("MainPID", Value::Number(pid)),
                 ("NRestarts", Value::Number(restarts)),
                 ("ExecMainStartTimestamp", Value::Number(started)),
                 ("ActiveEnterTimestamp", Value::Number(started)),
             ])
         };
+        let run = |restarts, started| run_as(7, restarts, started);
         assert_eq!(run(0, 999_000_000).state, State::Running { pid: 7, since: 999 });
         assert_eq!(run(3, 990_000_000).state, State::Running { pid: 7, since: 990 });
         let young = run(3, 990_000_001);
         assert!(matches!(young.state, State::Backoff { restarts: 3, .. }), "{young:?}");
         assert_eq!(young.pid, Some(7));
         assert!(matches!(run(1, 1_000_500_000).state, State::Backoff { .. }), "started after the clock was read");
+        assert!(matches!(run_as(0, 3, 990_000_001).state, State::Backoff { .. }), "its process has just ended");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `systemctl --user`, for hosts whose user bus cannot be reached. Units go by their full names.
 //!
-//! From systemd 252 on it needs no bus at all. Its messages are never interpreted: what a failure means is read from
-//! the unit afterwards.
+//! It needs no bus where it finds the manager's own socket (seen with 247 and later). Its messages are never
+//! interpreted: what a failure means is read from the unit afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
