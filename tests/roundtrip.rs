@@ -82,7 +82,7 @@ fn on_the_newest_systemd() {
 }
 
 fn on(suite: &str, systemd: u32) {
-    let Some(host) = LabHost::up("roundtrip", suite) else { return };
+    let Some(host) = LabHost::up("roundtrip", suite, &[]) else { return };
     assert_eq!(host.systemd(), systemd, "the lab's {suite} is not what this test is about");
     host.put(&[File { path: PROGRAM, mode: 0o755, bytes: &std::fs::read(worker::build()).unwrap() }]);
     let user = User { home: host.home(), target: Target { systemd: Some(systemd) }, host };

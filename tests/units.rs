@@ -42,7 +42,7 @@ fn on_forky() {
 }
 
 fn on(suite: &str) {
-    let Some(host) = LabHost::up("units", suite) else { return };
+    let Some(host) = LabHost::up("units", suite, &[]) else { return };
     let user = User { home: host.home(), target: Target { systemd: Some(host.systemd()) }, host };
     user.host.put(&[File { path: "worker", mode: 0o755, bytes: &std::fs::read(worker::build()).unwrap() }]);
     user.complains_of_nothing();

@@ -11,8 +11,8 @@ const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
 
 /// A host that is there as long as this value.
 pub(crate) struct LabHost {
-    name: String,
-    ssh_config: PathBuf,
+    pub(crate) name: String,
+    pub(crate) ssh_config: PathBuf,
 }
 
 /// A file for a host.
@@ -24,8 +24,8 @@ pub(crate) struct File<'a> {
 }
 
 impl LabHost {
-    /// Starts a host, or says why there is none.
-    pub(crate) fn up(test: &str, suite: &str) -> Option<Self> {
+    /// Starts a host with these options of `lab up`, or says why there is none.
+    pub(crate) fn up(test: &str, suite: &str, options: &[&str]) -> Option<Self> {
         let doctor = lab(&["doctor"]);
         if doctor.status.code() == Some(3) {
             skip::skip(&format!("{test} on {suite}"), String::from_utf8_lossy(&doctor.stdout).trim());
@@ -39,7 +39,7 @@ impl LabHost {
         let name = format!("{test}-{suite}");
         // A test that was killed leaves its host behind.
         lab(&["down", &name]);
-        let up = lab(&["up", &name, "--suite", suite]);
+        let up = lab(&[&["up", &name, "--suite", suite], options].concat());
         expect(&up, "lab up");
         let ssh_config = PathBuf::from(String::from_utf8(up.stdout).unwrap().trim());
         Some(Self { name, ssh_config })
@@ -96,11 +96,13 @@ impl Drop for LabHost {
     }
 }
 
-fn lab(args: &[&str]) -> Output {
+/// Runs the lab's script.
+pub(crate) fn lab(args: &[&str]) -> Output {
     Command::new(LAB).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
-fn expect(output: &Output, what: &str) {
+/// Panics with what a program said, if it failed.
+pub(crate) fn expect(output: &Output, what: &str) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{what}: {}\n{stderr}", output.status);
 }
