@@ -58,8 +58,12 @@ pub async fn plan(global: &Global, args: &Converge, output: Output) -> Result<Ex
         for (host, plan) in &fates {
             let Ok(plan) = plan else { continue };
             let name = printable(host.name().as_bytes());
-            let heading = if plan.is_empty() { "nothing to do" } else { "would change" };
-            output.text(&format!("{name}: {heading}\n{}", indented(&printable(plan.to_string().as_bytes()))))?;
+            let text = if plan.is_empty() {
+                format!("{name}: nothing to do\n")
+            } else {
+                format!("{name}: would change\n{}", indented(&printable(plan.to_string().as_bytes())))
+            };
+            output.text(&text)?;
         }
     }
     Ok(match report(output, &fates) {
