@@ -146,8 +146,15 @@ impl Service<'_> {
     /// Starts it and waits until the new process is healthy. One that runs already is left alone.
     pub async fn start(&self) -> Result<Started, LifecycleError> {
         let before = self.installed().await?;
-        if matches!(before.state, State::Running { .. }) {
-            return Ok(Started { pid: before.pid, healthy_after: None, already: true, cgroup: None });
+        match before.state {
+            State::Running { .. } => {
+                return Ok(Started { pid: before.pid, healthy_after: None, already: true, cgroup: None });
+            }
+            // Else the start would wait for the pause before the next restart.
+            State::Backoff { .. } => {
+                graceful_shutdown(self.host, self.supervisor, self.unit, self.stop).await?;
+            }
+            _ => {}
         }
         self.start_from(before).await
     }

@@ -104,7 +104,7 @@ pub async fn graceful_shutdown(
     let begun = Instant::now();
     let failed = |source| StopError::Supervisor { unit: unit.to_owned(), source };
     let before = supervisor.status_of(unit).await.map_err(failed)?;
-    if !is_alive(&before.state) && supervisor.processes(unit).await.map_err(failed)?.is_empty() {
+    if !is_alive(&before) && supervisor.processes(unit).await.map_err(failed)?.is_empty() {
         if matches!(before.state, State::Backoff { .. }) {
             supervisor.stop(unit, stop.term + AFTER_KILL).await.map_err(failed)?;
         }
@@ -140,8 +140,9 @@ pub async fn graceful_shutdown(
     Ok(Stopped { by, took: begun.elapsed(), note })
 }
 
-fn is_alive(state: &State) -> bool {
-    matches!(state, State::Running { .. } | State::Starting | State::Stopping)
+/// A unit between two restarts may be up again, too freshly to count as running: it has a process then.
+fn is_alive(status: &UnitStatus) -> bool {
+    status.pid.is_some() || matches!(status.state, State::Running { .. } | State::Starting | State::Stopping)
 }
 
 /// Sends the POST. A connection that ends without an answer counts as heard: a daemon that exits at once does that.
@@ -166,7 +167,7 @@ async fn wait_for_end(
     let mut watch = supervisor.watch(unit).await?;
     loop {
         let now = supervisor.status_of(unit).await?;
-        if now.pid != before.pid || !is_alive(&now.state) {
+        if now.pid != before.pid || !is_alive(&now) {
             return Ok(true);
         }
         let left = deadline.saturating_duration_since(Instant::now());
