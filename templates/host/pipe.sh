@@ -1,7 +1,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 # Runs a program whose standard input and output are a stream. Its input may end long before it does, so whether our
 # side is still there is known when nobody takes what we say. OpenSSH stops to take standard output when the other side
-# goes away, but not standard error: so the program's output goes by the latter, and the former is for asking.
+# goes away, but not standard error: so the program's output goes by the latter, and the former is for asking. (dropbear
+# goes on to take both until the whole connection ends, and the program with it.)
 
 {
   exec 0<&3 3<&- 1>&4 4>&-

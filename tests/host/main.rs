@@ -7,6 +7,7 @@
 
 mod both;
 mod hostile;
+mod lab;
 #[path = "../support/skip.rs"]
 mod skip;
 mod ssh;

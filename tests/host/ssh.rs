@@ -1,6 +1,7 @@
 //! What is special about a connection: that it is shared, may be lost, and is kept. Each trap of ssh has its test.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -392,6 +393,44 @@ fn login_shells_may_talk_and_differ() {
             pipe.stdout.read_to_string(&mut said).await.unwrap();
             assert_eq!(said, format!("{word}\n"), "{shell}");
         }
+    });
+}
+
+/// What the user may not write stays as it is; `/etc/hosts` and the like are safe from a wrong base.
+#[test]
+fn somebody_elses_folder_is_left_alone() {
+    const TEST: &str = "ssh::somebody_elses_folder_is_left_alone";
+    alone(TEST, async |mut world| {
+        const NOBODY: &str = "65534";
+        if !rustix::process::geteuid().is_root() {
+            return skip(TEST, "only root can log in as somebody else");
+        }
+        world.file("theirs/file", "theirs");
+        fs::set_permissions(&world.folder, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(world.folder.join("theirs/file"), fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(world.home(), Some(65534), Some(65534)).unwrap();
+        let config = format!(
+            "ForceCommand exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups sh -c \"$SSH_ORIGINAL_COMMAND\""
+        );
+        let host = world.ssh_to(&Far { config: &config, ..Far::default() });
+        let theirs = |name: &str| HostPath::new(Base::Root, world.folder.join(name).strip_prefix("/").unwrap());
+        let put = |path| Put { path, mode: 0o644, content: Content::Bytes(b"mine".to_vec()) };
+        let puts = |path| Batch { puts: vec![put(path)], ..Batch::default() };
+        let at = |name: &str| format!("{}/{name}", world.folder);
+        for (batch, step) in [
+            (puts(theirs("theirs/file")), format!("write {}", at("theirs/file"))),
+            (puts(theirs("theirs/new/file")), format!("make folder {}", at("theirs/new"))),
+            (Batch { removes: vec![theirs("theirs")], ..Batch::default() }, format!("remove {}", at("theirs"))),
+        ] {
+            let error = host.change(&batch, &|_| ()).await.unwrap_err();
+            assert_eq!(error.to_string(), format!("{step} on far: Permission denied"));
+        }
+        let error = host.query(&Query { asks: vec![Ask::File(theirs("theirs/file"))] }).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("read {} on far: Permission denied", at("theirs/file")));
+        assert_eq!(fs::read_to_string(world.folder.join("theirs/file")).unwrap(), "theirs");
+        host.change(&puts(HostPath::new(Base::Home, "mine")), &|_| ()).await.unwrap();
+        let left: Vec<_> = world.home().read_dir_utf8().unwrap().map(|it| it.unwrap().file_name().to_owned()).collect();
+        assert_eq!(left, ["mine"]);
     });
 }
 

@@ -1,0 +1,215 @@
+//! The same exchange with every kind of host that the lab has: four systemds, no init, busybox behind dropbear.
+
+use std::process::{Command as Process, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use unitbee::host::{
+    self, Answer, Ask, Base, Batch, Command, Content, End, Endpoint, Facts, Host, HostError, HostPath, Options, Put,
+    Query,
+};
+
+use crate::world::{eventually, skip};
+
+const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
+
+fn lab(args: &[&str]) -> Output {
+    Process::new(LAB).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// A host that is there as long as this value.
+struct LabHost {
+    name: String,
+    config: Utf8PathBuf,
+}
+
+impl LabHost {
+    /// Starts a host, or says why there is none.
+    fn up(test: &str, base: &str, options: &[&str]) -> Option<Self> {
+        let doctor = lab(&["doctor"]);
+        if doctor.status.code() == Some(3) {
+            skip(test, String::from_utf8_lossy(&doctor.stdout).trim());
+            return None;
+        }
+        // A host's name becomes one of an interface: it is short.
+        let name = format!("h-{}-{base}", std::process::id() % 10_000);
+        let built = lab(&["build", base]);
+        if !built.status.success() {
+            skip(test, String::from_utf8_lossy(&built.stderr).trim());
+            return None;
+        }
+        let up = lab(&[&["up", &name], options].concat());
+        assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+        let config = String::from_utf8(up.stdout).unwrap().trim().into();
+        Some(Self { name, config })
+    }
+
+    fn open(&self) -> Arc<dyn Host> {
+        let ssh_config = Some(self.config.clone());
+        host::open(&self.name, &self.name, &Options { ssh_config, keep: Duration::from_secs(1), ..Options::default() })
+    }
+
+    fn root(&self, script: &str) -> String {
+        let output = lab(&["exec", &self.name, "sh", "-c", script]);
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for LabHost {
+    fn drop(&mut self) {
+        lab(&["down", &self.name]);
+    }
+}
+
+fn home(rel: &str) -> HostPath {
+    HostPath::new(Base::Home, rel)
+}
+
+/// Everything that a host can do, once. Returns its facts.
+async fn everything(host: &Arc<dyn Host>) -> Facts {
+    let puts = vec![
+        Put { path: home("a b/c"), mode: 0o640, content: Content::Bytes(b"hello\n\n".to_vec()) },
+        Put { path: HostPath::new(Base::Data, "unitbee/x"), mode: 0o755, content: Content::Bytes(vec![7; 200_000]) },
+    ];
+    host.change(&Batch { puts, ..Batch::default() }, &|_| ()).await.unwrap();
+    let asks = [
+        Ask::File(home("a b/c")),
+        Ask::Size(HostPath::new(Base::Data, "unitbee/x")),
+        Ask::Tree(home("a b")),
+        Ask::Program("sh".into()),
+        Ask::File(home("none")),
+    ];
+    let query = Query { asks: asks.into() };
+    let (lease, seen) = host.lock("apply", "ann", Duration::ZERO, &query).await.unwrap();
+    let [
+        Answer::File(Some(file)),
+        Answer::Size(Some(200_000)),
+        Answer::Tree(tree),
+        Answer::Program(Some(_)),
+        Answer::File(None),
+    ] = &seen.answers[..]
+    else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((file.content.as_slice(), file.mode, tree.len()), (&b"hello\n\n"[..], 0o640, 1));
+    let busy = host.lock("apply", "bob", Duration::ZERO, &Query::default()).await.unwrap_err();
+    assert!(matches!(&busy, HostError::Busy { owner, .. } if owner == "ann"), "{busy:?}");
+    drop(lease);
+    drop(host.lock("apply", "bob", Duration::from_secs(10), &Query::default()).await.unwrap());
+
+    let error = host
+        .change(&Batch { removes: vec![HostPath::new(Base::Root, "etc/hostname")], ..Batch::default() }, &|_| ())
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), format!("remove /etc/hostname on {}: Permission denied", host.name()));
+    let puts =
+        vec![Put { path: HostPath::new(Base::Root, "etc/unitbee"), mode: 0o644, content: Content::Bytes(vec![1]) }];
+    let error = host.change(&Batch { puts, ..Batch::default() }, &|_| ()).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("write /etc/unitbee on {}: Permission denied", host.name()));
+
+    let word = "it's \\ $HOME\n!";
+    let script = "cat; printf %s \"$A$1\"; echo err >&2; exit 7";
+    let command = Command::new("sh").args(["-c", script, "sh", word]).env("A", "a\nb").stdin("in");
+    let output = host.run(&command).await.unwrap();
+    assert_eq!((output.end, output.stderr.as_slice()), (End::Exit(7), &b"err\n"[..]));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("ina\nb{word}"));
+    let late = Command::new("sh").args(["-c", "sleep 4326 & sleep 4326"]).deadline(Duration::from_secs(1));
+    assert!(matches!(host.run(&late).await, Err(HostError::Deadline { .. })));
+    let mut pipe = host.pipe(&Command::new("cat")).await.unwrap();
+    pipe.stdin.write_all(b"over").await.unwrap();
+    drop(pipe.stdin);
+    let mut said = String::new();
+    pipe.stdout.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, "over");
+
+    let removes = vec![home("a b"), HostPath::new(Base::Data, "unitbee")];
+    host.change(&Batch { removes, ..Batch::default() }, &|_| ()).await.unwrap();
+    seen.facts
+}
+
+fn on_a_lab_host(test: &str, base: &str, options: &[&str], then: impl AsyncFnOnce(&LabHost, &Arc<dyn Host>, Facts)) {
+    let Some(lab) = LabHost::up(test, base, options) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let host = lab.open();
+        let facts = everything(&host).await;
+        assert_eq!((facts.os.as_str(), facts.user.as_str(), facts.uid), ("Linux", "bee", 1000));
+        assert_eq!(facts.boot_id.len(), 36);
+        if base != "busybox" {
+            // dropbear does not let a program know that nobody listens: there it ends with the connection.
+            drop(host.pipe(&Command::new("sleep").arg("4326")).await.unwrap());
+        }
+        then(&lab, &host, facts).await;
+        let sleeping = || lab.root("grep -l '432[6]' /proc/[0-9]*/cmdline 2>/dev/null || :");
+        eventually("nothing sleeps there any more", || sleeping().is_empty()).await;
+        let left = lab.root("find /home/bee -name '.unitbee*' -o -name '.new*' -o -name '*lock*'");
+        assert_eq!(left, "", "left behind");
+    });
+}
+
+/// What the user's manager was started with, `PAM` gave it.
+fn with_systemd(test: &str, suite: &str) {
+    on_a_lab_host(test, suite, &["--suite", suite], async |lab, host, facts| {
+        assert!(facts.systemd && facts.bus && !facts.linger, "{facts:?}");
+        let cgroup = facts.cgroup.unwrap();
+        assert!(cgroup.as_str().ends_with("/user.slice/user-1000.slice/user@1000.service"), "{cgroup}");
+        let asks =
+            vec![Ask::Cgroup(HostPath::new(Base::Cgroup, "init.scope")), Ask::Cgroup(HostPath::new(Base::Cgroup, "x"))];
+        let seen = host.query(&Query { asks }).await.unwrap();
+        let [Answer::Cgroup(Some(init)), Answer::Cgroup(None)] = &seen.answers[..] else { panic!("{seen:?}") };
+        assert!(!init.processes.is_empty() && init.parents.len() >= 4, "{init:?}");
+
+        // The manager's own environment counts, from wherever we come.
+        lab.root(
+            "mkdir -p /etc/systemd/system/user@.service.d
+             printf '[Service]\\nEnvironment=XDG_CONFIG_HOME=/home/bee/conf XDG_DATA_HOME=relative\\n' >/etc/systemd/system/user@.service.d/x.conf
+             systemctl daemon-reload && systemctl restart user@1000.service",
+        );
+        let seen = host.query(&Query::default()).await.unwrap().facts;
+        assert_eq!((seen.config.as_str(), seen.data.as_str()), ("/home/bee/conf", "/home/bee/.local/share"));
+
+        let bus = Endpoint::Unix("/run/user/1000/bus".into());
+        let mut pipe = host.forward(&bus).await.unwrap().connect().await.unwrap();
+        pipe.stdin.write_all(b"\0AUTH EXTERNAL 31303030\r\n").await.unwrap();
+        let mut answer = [0; 3];
+        pipe.stdout.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"OK ");
+    });
+}
+
+#[test]
+fn with_systemd_247() {
+    with_systemd("lab::with_systemd_247", "bullseye");
+}
+
+#[test]
+fn with_systemd_252() {
+    with_systemd("lab::with_systemd_252", "bookworm");
+}
+
+#[test]
+fn with_systemd_257() {
+    with_systemd("lab::with_systemd_257", "trixie");
+}
+
+#[test]
+fn with_systemd_262() {
+    with_systemd("lab::with_systemd_262", "forky");
+}
+
+#[test]
+fn without_an_init() {
+    on_a_lab_host("lab::without_an_init", "trixie", &["--kind", "bare"], async |_, _, facts| {
+        assert!(!facts.systemd && !facts.bus && facts.cgroup.is_none(), "{facts:?}");
+    });
+}
+
+#[test]
+fn with_busybox_behind_dropbear() {
+    on_a_lab_host("lab::with_busybox_behind_dropbear", "busybox", &["--kind", "busybox"], async |_, _, facts| {
+        assert!(!facts.systemd && !facts.bus && facts.cgroup.is_none(), "{facts:?}");
+    });
+}
