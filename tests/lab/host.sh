@@ -38,9 +38,10 @@ require_running() {
 
 # A name is taken by a rename, with its number and its maker, so that it is never found half taken.
 claim_name() {
-  local claim=$1.$$
+  local claim=$1.$$ number
   mkdir -p "$LAB_DIR/$claim"
-  host_set "$claim" number "$(free_number)"
+  number=$(free_number)
+  host_set "$claim" number "$number"
   host_set "$claim" maker $$
   mv -T "$LAB_DIR/$claim" "$LAB_DIR/$1" 2>/dev/null || die "host '$1' exists already in lab $LAB_ID"
 }
@@ -48,9 +49,12 @@ claim_name() {
 free_number() {
   local number
   for ((number = 2; number < 255; number++)); do
-    grep -qsxF "$number" "$LAB_DIR"/*/number || break
+    if ! grep -qsxF "$number" "$LAB_DIR"/*/number; then
+      printf '%s\n' "$number"
+      return
+    fi
   done
-  printf '%s\n' "$number"
+  die "lab $LAB_ID has no address left for another host"
 }
 
 # Until the traps are taken back, whatever ends this process also ends the host that it is making.

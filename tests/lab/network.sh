@@ -13,9 +13,12 @@ pick_subnet() {
   seed=$((16#$(lab_hash)))
   for ((i = seed; i < seed + 16384; i++)); do
     candidate=10.$((64 + i % 64)).$((i / 64 % 256))
-    subnet_is_free "$candidate" && break
+    if subnet_is_free "$candidate"; then
+      printf '%s\n' "$candidate"
+      return
+    fi
   done
-  printf '%s\n' "$candidate"
+  die "no subnet of 10.64.0.0/10 is free for lab $LAB_ID"
 }
 
 subnet_is_free() {
@@ -23,12 +26,13 @@ subnet_is_free() {
 }
 
 bridge_up() {
-  local bridge
+  local bridge subnet
   bridge=$(bridge)
   [[ ! -e /sys/class/net/$bridge ]] || die "lab $LAB_ID is open already, with another UNITBEE_LAB_RUN than $RUN"
-  pick_subnet >"$LAB_DIR/lab_subnet"
+  subnet=$(pick_subnet)
+  printf '%s\n' "$subnet" >"$LAB_DIR/lab_subnet"
   ip link add "$bridge" type bridge
-  ip address add "$(subnet).1/24" dev "$bridge"
+  ip address add "$subnet.1/24" dev "$bridge"
   ip link set "$bridge" up
 }
 

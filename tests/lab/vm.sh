@@ -3,7 +3,7 @@
 
 vm_create() {
   local name=$1 dir=$LAB_DIR/$1
-  cp --sparse=always "$(base_path vm)/disk.img" "$dir/disk.img"
+  cp --sparse=always "$(base_path vm)"/{disk.img,vmlinuz} "$dir"
   mkdir "$dir/root"
   mount -o loop "$dir/disk.img" "$dir/root"
   seed_debian "$name" "$dir/root"
@@ -41,11 +41,10 @@ vm_accelerator() {
 # Without cx16 because the emulation of CMPXCHG16B corrupts flags now and then, and the guest's kernel with them. A
 # guest that panics ends the machine (panic=-1, -no-reboot), so that whoever waits for it learns of it.
 vm_start() {
-  local name=$1 dir=$LAB_DIR/$1 base
-  base=$(base_path vm)
+  local name=$1 dir=$LAB_DIR/$1
   launch "$name" qemu-system-x86_64 -nodefaults -no-reboot -display none \
     -machine q35 -accel "$(vm_accelerator)" -cpu Nehalem,-cx16 -smp 2 -m 1024 \
-    -kernel "$base/vmlinuz" -append "root=/dev/nvme0n1 rw console=ttyS0 mitigations=off panic=-1" \
+    -kernel "$dir/vmlinuz" -append "root=/dev/nvme0n1 rw console=ttyS0 mitigations=off panic=-1" \
     -drive "file=$dir/disk.img,if=none,id=disk,format=raw,cache=unsafe" -device nvme,drive=disk,serial=lab \
     -netdev "tap,id=lab,ifname=$(link_of "$name"),script=no,downscript=no" \
     -device "virtio-net-pci,netdev=lab,mac=$(vm_mac "$name"),romfile=,addr=2" \
