@@ -14,7 +14,7 @@ make_busybox_base() {
 busybox_tree() {
   local root=$1 dir
   bootstrap extract "$BUSYBOX_SUITE" "$root" busybox-static,dropbear-bin
-  rm -rf "$root"/etc/* "$root/usr/share"
+  rm -rf "${root:?}"/etc/* "${root:?}/usr/share"
   for dir in bin sbin lib lib64; do
     ln -s "usr/$dir" "$root/$dir"
   done
