@@ -11,10 +11,12 @@
 mod lab;
 #[path = "support/nasty.rs"]
 mod nasty;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/spec.rs"]
 mod spec;
-#[path = "support/worker.rs"]
-mod worker;
+#[path = "support/user.rs"]
+mod user;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -27,7 +29,8 @@ use unitbee::service::render::{self, Placement, Target};
 use unitbee::service::secret::Secret;
 use unitbee::service::spec::UnitSpec;
 
-use self::lab::{File, LabHost};
+use self::lab::LabHost;
+use self::user::File;
 
 /// Below the home: what a program, a file of variables and a working directory may be called.
 const PROGRAM: &str = "a $HOME ${X} é%h;#~@=/worker";
@@ -84,7 +87,7 @@ fn on_the_newest_systemd() {
 fn on(suite: &str, systemd: u32) {
     let Some(host) = LabHost::up("roundtrip", suite, &[]) else { return };
     assert_eq!(host.systemd(), systemd, "the lab's {suite} is not what this test is about");
-    host.put(&[File { path: PROGRAM, mode: 0o755, bytes: &std::fs::read(worker::build()).unwrap() }]);
+    host.put(&[File { path: PROGRAM, mode: 0o755, bytes: &std::fs::read(program::build("worker")).unwrap() }]);
     let user = User { home: host.home(), target: Target { systemd: Some(systemd) }, host };
 
     let seed = seed();

@@ -6,10 +6,12 @@
 
 #[path = "support/lab.rs"]
 mod lab;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/spec.rs"]
 mod spec;
-#[path = "support/worker.rs"]
-mod worker;
+#[path = "support/user.rs"]
+mod user;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +19,8 @@ use std::time::Duration;
 use unitbee::service::render::{self, Placement, Rendered, Target};
 use unitbee::service::spec::{Restart, RestartWhen, UnitSpec};
 
-use self::lab::{File, LabHost};
+use self::lab::LabHost;
+use self::user::File;
 
 const UNITS: &str = ".config/systemd/user";
 
@@ -44,7 +47,7 @@ fn on_forky() {
 fn on(suite: &str) {
     let Some(host) = LabHost::up("units", suite, &[]) else { return };
     let user = User { home: host.home(), target: Target { systemd: Some(host.systemd()) }, host };
-    user.host.put(&[File { path: "worker", mode: 0o755, bytes: &std::fs::read(worker::build()).unwrap() }]);
+    user.host.put(&[File { path: "worker", mode: 0o755, bytes: &std::fs::read(program::build("worker")).unwrap() }]);
     user.complains_of_nothing();
     user.holds_what_was_written();
     user.gives_up_after_as_many_restarts_as_wished();

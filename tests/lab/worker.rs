@@ -1,6 +1,6 @@
 //! What the services of the lab run: a program that needs nothing of its host.
 //!
-//! It is one file without dependencies, compiled by `rustc` into a static program (`tests/support/worker.rs`), so that
+//! It is one file without dependencies, compiled by `rustc` into a static program (`tests/support/program.rs`), so that
 //! the same bytes run on every suite. The first argument is the mode.
 
 use std::env;

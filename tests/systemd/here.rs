@@ -3,8 +3,8 @@
 use unitbee::host::{Options, Query};
 use unitbee::supervisor::{Supervisor, Transport};
 
-use crate::lab::File;
 use crate::site::Site;
+use crate::user::File;
 
 /// Runs on a host of the lab, sent there by the tests below.
 #[tokio::test]

@@ -10,4 +10,6 @@ mod manager;
 mod persistence;
 mod site;
 mod trouble;
+#[path = "../support/user.rs"]
+mod user;
 mod verbs;

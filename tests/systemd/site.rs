@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use unitbee::host::{Facts, Host, Options, Query};
 use unitbee::supervisor::{Supervisor, SupervisorError, Transport, UnitStatus};
 
-use crate::lab::{File, LabHost, expect, lab};
+use crate::lab::{LabHost, expect, lab};
+use crate::user::File;
 
 /// Longest that anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
