@@ -229,13 +229,23 @@ impl Service<'_> {
     /// Lets it start at boot from now on; `false` where it did already.
     pub async fn enable(&self) -> Result<bool, LifecycleError> {
         self.installed().await?;
-        self.supervisor.enable(&[self.unit.to_owned()]).await.map_err(self.failed("enable"))
+        let changed = self.supervisor.enable(&[self.unit.to_owned()]).await.map_err(self.failed("enable"))?;
+        self.switched(changed).await
     }
 
     /// Lets it start at boot no more; `false` where it did not.
     pub async fn disable(&self) -> Result<bool, LifecycleError> {
         self.installed().await?;
-        self.supervisor.disable(&[self.unit.to_owned()]).await.map_err(self.failed("disable"))
+        let changed = self.supervisor.disable(&[self.unit.to_owned()]).await.map_err(self.failed("disable"))?;
+        self.switched(changed).await
+    }
+
+    /// The supervisor tells of the switch only once it has read its links again.
+    async fn switched(&self, changed: bool) -> Result<bool, LifecycleError> {
+        if changed {
+            self.supervisor.daemon_reload().await.map_err(self.failed("daemon-reload"))?;
+        }
+        Ok(changed)
     }
 
     /// Its status, or the error that it is not installed.

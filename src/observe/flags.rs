@@ -55,10 +55,8 @@ pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
 fn crash_looping(seen: &Seen<'_>) -> Option<String> {
     let status = seen.status?;
     match &status.state {
-        State::Backoff { reason, restarts } => Some(format!("restarted {restarts} times, the last end: {reason}")),
-        State::Failed { reason } if status.restarts > 0 => {
-            Some(format!("gave up after {} restarts, the last end: {reason}", status.restarts))
-        }
+        State::Backoff { reason, restarts } => Some(format!("restarted {restarts} times: {reason}")),
+        State::Failed { reason } if status.restarts > 0 => Some(format!("gave up: {reason}")),
         _ => None,
     }
 }
