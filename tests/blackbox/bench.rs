@@ -1,0 +1,143 @@
+//! A host of a target, a project, and unitbee between them.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use super::lab::{LabHost, lab};
+use super::project::Project;
+use super::run::{Run, Running};
+use super::target::{Reach, Target};
+
+const UNITBEE: &str = env!("CARGO_BIN_EXE_unitbee");
+
+/// Without what only a debugger wants it is a third as large: it is copied into hosts.
+static STRIPPED: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (partial, path) = (folder.join(format!("unitbee-{}", std::process::id())), folder.join("unitbee"));
+    let status = Command::new("strip").arg("-o").arg(&partial).arg(UNITBEE).status().unwrap();
+    assert!(status.success(), "strip: {status}");
+    std::fs::rename(partial, &path).unwrap();
+    path
+});
+
+/// A test bench.
+pub(crate) struct Bench {
+    pub(crate) target: &'static Target,
+    pub(crate) host: LabHost,
+    pub(crate) project: Project,
+    /// The project as it is on the host, where unitbee runs there.
+    there: RefCell<Vec<u8>>,
+}
+
+impl Bench {
+    /// Brings up a host of its own for a subject; `None` where the lab cannot run, which is said.
+    pub(crate) fn up(subject: &str, target: &'static Target) -> Option<Self> {
+        let name = format!("{subject}-{}", target.name);
+        let host = LabHost::up_with(&name, target.base, target.options)?;
+        let bench = Self { target, host, project: Project::new(), there: RefCell::default() };
+        if target.reach == Reach::Here {
+            let program = std::fs::read(&*STRIPPED).unwrap();
+            bench.pour("cat >/usr/local/bin/unitbee && chmod 755 /usr/local/bin/unitbee", &program);
+        }
+        Some(bench)
+    }
+
+    /// Runs unitbee on the host's services.
+    pub(crate) fn unitbee(&self, args: &[&str]) -> Run {
+        self.unitbee_with(&[], args)
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) fn unitbee_with(&self, env: &[(&str, &str)], args: &[&str]) -> Run {
+        self.start(env, args).end()
+    }
+
+    /// Starts unitbee.
+    pub(crate) fn start(&self, env: &[(&str, &str)], args: &[&str]) -> Running {
+        Running::of(match self.target.reach {
+            Reach::Here => self.here(env, args),
+            Reach::Ssh => self.over_ssh(env, args),
+        })
+    }
+
+    fn over_ssh(&self, env: &[(&str, &str)], args: &[&str]) -> Command {
+        let mut command = self.project.command(UNITBEE);
+        command.envs(env.iter().copied());
+        command.args(["-H", &self.host.name, "--ssh-config"]).arg(&self.host.ssh_config).args(args);
+        command
+    }
+
+    fn here(&self, env: &[(&str, &str)], args: &[&str]) -> Command {
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_dir_all(".", self.project.work()).unwrap();
+        let tar = tar.into_inner().unwrap();
+        if self.there.replace(tar.clone()) != tar {
+            self.pour("rm -rf /srv/work; mkdir /srv/work; tar -xf - -C /srv/work; chown -R bee: /srv/work", &tar);
+        }
+        let words = env.iter().map(|(name, value)| format!("{name}={value}")).chain(["unitbee".to_owned()]);
+        let words: Vec<String> = words.chain(args.iter().map(|arg| (*arg).to_owned())).collect();
+        let line = shlex::try_join(words.iter().map(String::as_str)).unwrap();
+        let mut command = Command::new("ssh");
+        command.arg("-F").arg(&self.host.ssh_config).args(["-o", "BatchMode=yes", "-o", "ControlMaster=auto"]);
+        command.arg("-o").arg(format!("ControlPath={}", self.project.socket().display()));
+        command.args(["-o", "ControlPersist=60", &self.host.name]);
+        command.arg(format!("cd /srv/work && exec env NO_COLOR=1 {line}"));
+        command
+    }
+
+    /// Runs a script on the host as the user of the services, past sshd and without a session.
+    #[track_caller]
+    pub(crate) fn sh(&self, script: &str) -> String {
+        let user = "env -i HOME=/home/bee USER=bee PATH=/usr/local/bin:/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 \
+                    setpriv --reuid=1000 --regid=1000 --init-groups sh -euc \"$0\"";
+        self.inside(&["sh", "-c", user, script], b"")
+    }
+
+    /// Runs a script on the host as root.
+    #[track_caller]
+    pub(crate) fn root(&self, script: &str) -> String {
+        self.inside(&["sh", "-euc", script], b"")
+    }
+
+    /// Runs a script on the host as root, with something to read.
+    #[track_caller]
+    pub(crate) fn pour(&self, script: &str, input: &[u8]) -> String {
+        self.inside(&["sh", "-euc", script], input)
+    }
+
+    #[track_caller]
+    fn inside(&self, words: &[&str], input: &[u8]) -> String {
+        let mut child = super::lab::command(&[&["exec", &self.host.name], words].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        let output = std::thread::scope(|scope| {
+            scope.spawn(move || drop(pipe.write_all(input)));
+            child.wait_with_output().unwrap()
+        });
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        let words = words.join(" ");
+        assert!(output.status.success(), "on {}: {words}\n{}\n{stdout}{stderr}", self.host.name, output.status);
+        stdout
+    }
+
+    /// Ends the host and starts it again.
+    pub(crate) fn reboot(&self, how: &[&str]) {
+        let done = lab(&[&["reboot"], how, &[&self.host.name]].concat());
+        assert!(done.status.success(), "lab reboot: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// What to look at when something went wrong.
+    pub(crate) fn last_words(&self) -> String {
+        let look = "echo '-- units'; systemctl --user list-units --all --no-legend --plain 'web*' '*.slice' || true
+            echo '-- files'; find .config .local -type f 2>/dev/null || true
+            echo '-- journal'; journalctl --user --no-pager --quiet -n 40 -o short-precise -t systemd -t web-main || true";
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.sh(&format!("cd; {look}")))).unwrap_or_default()
+    }
+}

@@ -1,0 +1,50 @@
+//! A service that ends by itself again and again is never said to run, and at last is given up.
+
+use std::time::Duration;
+
+use super::bench::Bench;
+
+const MANIFEST: &str = r#"
+[service.web]
+command = ["./daemon", "--port", "8080", "--exit-after", "300", "--code", "3"]
+restart = { delay = "300ms", max_delay = "300ms", give_up_after = 4 }
+"#;
+
+pub(crate) fn subject(bench: &Bench) {
+    bench.project.write("unitbee.toml", MANIFEST);
+    bench.unitbee(&["apply"]);
+    bench.until("it was restarted", Duration::from_secs(10), |bench| bench.property("web-main", "NRestarts") != "0");
+
+    let mut seen = Vec::new();
+    for _ in 0..100 {
+        let run = bench.unitbee(&["status", "--json"]).exits(3);
+        let status = run.json()[0].clone();
+        let state = status["state"].to_string();
+        let flags: Vec<_> = status["flags"].as_array().unwrap().iter().map(|flag| flag["kind"].clone()).collect();
+        assert!(status["reason"].is_string(), "{run}");
+        assert!(flags.contains(&"crash-looping".into()), "{run}");
+        assert!(state == "\"backoff\"" || state == "\"failed\"", "{run}");
+        let over = state == "\"failed\"";
+        seen.push(state);
+        if over {
+            break;
+        }
+    }
+    assert_eq!(seen.last().map(String::as_str), Some("\"failed\""), "it is never given up: {seen:?}");
+    assert!(seen.len() > 1, "nobody looked while it was restarted: {seen:?}");
+    assert_eq!(bench.property("web-main", "ActiveState"), "failed");
+    bench
+        .unitbee(&["status"])
+        .exits(3)
+        .says("failed (exit code 3")
+        .says("gave up: exit code 3")
+        .says("mend: unitbee logs");
+    let said = bench.sh("journalctl --user --quiet --output=cat --unit=web-main");
+    assert_eq!(said.matches("daemon gives up with 3").count(), 5, "a start and four restarts: {said}");
+
+    // A start that somebody asks for is not the one too many.
+    bench.unitbee(&["restart"]);
+    assert_ne!(bench.property("web-main", "Result"), "start-limit-hit");
+    bench.unitbee(&["uninstall"]).exits(0);
+    assert_eq!(bench.units(), Vec::<String>::new());
+}

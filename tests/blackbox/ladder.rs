@@ -1,0 +1,71 @@
+//! The stop ladder: which step ends what, and that nothing of a service is left, nor anything else touched.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::bench::Bench;
+
+/// Instance, its habits, further keys, the step that ends it.
+const SERVICES: [(&str, &str, &str, &str); 6] = [
+    ("polite", "", r#"url = "http://127.0.0.1:{port}/v1/shutdown", "#, "url"),
+    ("plain", "", "", "term"),
+    ("deaf", r#", "--deaf""#, "", "kill"),
+    ("refusing", r#", "--shutdown", "none""#, r#"url = "http://127.0.0.1:{port}/v1/shutdown", "#, "term"),
+    ("parent", r#", "--children""#, "", "term"),
+    ("silent", r#", "--deaf", "--shutdown", "none""#, r#"url = "http://127.0.0.1:{port}/health", "#, "kill"),
+];
+
+pub(crate) fn subject(bench: &Bench) {
+    bench.project.write("unitbee.toml", manifest());
+    bench.unitbee(&["apply"]).exits(0);
+    let stranger = stranger(bench);
+    let units: Vec<String> = SERVICES.iter().map(|(name, ..)| format!("{name}-main")).collect();
+    let all: Vec<Vec<u32>> = units.iter().map(|unit| bench.processes(unit)).collect();
+    assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 1, 3, 1], "{all:?}");
+
+    let run = bench.unitbee(&["stop", "--json"]).exits(0);
+    for (unit, (.., by)) in units.iter().zip(SERVICES) {
+        let line = run.stdout.lines().find(|line| line.contains(&format!("\"unit\":\"{unit}\""))).unwrap_or_default();
+        assert!(line.contains(&format!("\"by\":\"{by}\"")), "{unit} ends by {by}: {run}");
+        assert_eq!(bench.processes(unit), Vec::<u32>::new(), "{unit}");
+    }
+    run.says("refusing").says("answered 404");
+    for pid in all.concat() {
+        assert_eq!(bench.root(&format!("cat /proc/{pid}/comm 2>/dev/null || true")), "", "process {pid}");
+    }
+    assert_eq!(bench.root(&format!("cat /proc/{stranger}/comm")).trim(), "sleep", "it is none of ours");
+
+    // What was asked to end stays down, whatever `restart` says.
+    std::thread::sleep(Duration::from_millis(1500));
+    for unit in &units {
+        assert_eq!(bench.pid(unit), None, "{unit}");
+        assert_eq!(bench.property(unit, "NRestarts"), "0", "{unit}");
+    }
+}
+
+fn manifest() -> String {
+    let mut text = String::new();
+    for (number, (name, habits, url, _)) in SERVICES.iter().enumerate() {
+        let port = 8080 + number;
+        let url = url.replace("{port}", &port.to_string());
+        let drain = if url.is_empty() { "" } else { r#"drain = "1s", "# };
+        write!(
+            text,
+            r#"
+[service.{name}]
+command = ["./daemon", "--port", "{port}"{habits}]
+health = {{ url = "http://127.0.0.1:{port}/health", healthy_for = "100ms" }}
+restart = {{ when = "always", delay = "1s", max_delay = "1s" }}
+stop = {{ {url}{drain}term = "1s" }}
+"#
+        )
+        .unwrap();
+    }
+    text
+}
+
+/// A process of the same user that looks just like a child of the daemon.
+fn stranger(bench: &Bench) -> u32 {
+    bench.sh("systemd-run --user --quiet --unit=stranger sleep 1000");
+    bench.property("stranger", "MainPID").parse().unwrap()
+}

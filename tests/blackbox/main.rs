@@ -1,0 +1,91 @@
+//! The whole of unitbee from outside: its binary against real hosts, and what is then true there.
+//!
+//! Every subject runs against every target it applies to (`target.rs`) and is one trial of its own, on a host of its
+//! own: one takes two seconds to come up, and no trial sees what another left. `cargo test --test blackbox systemd-262`
+//! runs one target, `cargo test --test blackbox ::stop` one subject. Trials wait more than they work, so more of them
+//! run at once than there are processors; `--test-threads` says how many.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::disallowed_methods, reason = "a test runs programs and reads files itself")]
+
+mod bench;
+mod converge;
+mod crash;
+#[path = "../support/lab.rs"]
+mod lab;
+mod ladder;
+mod lifecycle;
+mod manifest;
+mod persistence;
+#[path = "../support/program.rs"]
+mod program;
+mod project;
+mod run;
+mod target;
+mod truth;
+mod uninstall;
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use self::bench::Bench;
+use self::target::{TARGETS, Target};
+
+/// Trials at once.
+const AT_ONCE: usize = 6;
+
+type Subject = fn(&Bench);
+
+/// What holds on every target.
+const EVERYWHERE: [(&str, Subject); 6] = [
+    ("converge", converge::subject),
+    ("crash", crash::subject),
+    ("ladder", ladder::subject),
+    ("lifecycle", lifecycle::subject),
+    ("persistence", persistence::subject),
+    ("uninstall", uninstall::subject),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    note_panics();
+    let trials = EVERYWHERE
+        .iter()
+        .flat_map(|(name, subject)| TARGETS.iter().map(move |target| trial(name, target, *subject)))
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(name: &'static str, target: &'static Target, subject: Subject) -> Trial {
+    Trial::test(format!("{}::{name}", target.name), move || {
+        let up = panic::catch_unwind(|| Bench::up(name, target));
+        let Some(bench) = up.map_err(|panic| Failed::from(message(panic.as_ref())))? else { return Ok(()) };
+        let done = panic::catch_unwind(AssertUnwindSafe(|| subject(&bench)));
+        done.map_err(|panic| Failed::from(format!("{}\n{}", message(panic.as_ref()), bench.last_words())))
+    })
+}
+
+thread_local! {
+    static WHERE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Keeps what a panic says for the trial's own report, in place of the noise of many trials at once.
+fn note_panics() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if std::thread::current().name().is_some_and(|name| name == "main") {
+            usual(info);
+        }
+        WHERE.set(info.location().map(ToString::to_string).unwrap_or_default());
+    }));
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
+    format!("{}: {}", WHERE.take(), text.unwrap_or("a panic without words"))
+}

@@ -1,0 +1,83 @@
+//! A folder to run unitbee in, with a manifest, a program to ship, and nothing of the real user's.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use super::program;
+
+static DAEMON: LazyLock<PathBuf> = LazyLock::new(|| program::build("daemon"));
+
+/// The folder.
+#[derive(Debug)]
+pub(crate) struct Project {
+    folder: tempfile::TempDir,
+}
+
+impl Project {
+    /// Makes it with the daemon of `tests/lab/daemon.rs` in it.
+    pub(crate) fn new() -> Self {
+        let project = Self { folder: tempfile::Builder::new().prefix("ub.").tempdir_in("/tmp").unwrap() };
+        for folder in ["home", "run", "work"] {
+            fs::create_dir(project.folder.path().join(folder)).unwrap();
+        }
+        fs::set_permissions(project.folder.path().join("run"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::copy(&*DAEMON, project.work().join("daemon")).unwrap();
+        project
+    }
+
+    /// Where unitbee runs.
+    pub(crate) fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    /// A socket for a connection of the bench itself, which ends with those of unitbee.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("run/bench")
+    }
+
+    /// Writes a file there.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.work().join(name), content).unwrap();
+    }
+
+    /// Ends the connections that are kept for the next run.
+    pub(crate) fn log_out(&self) {
+        end_connections(&self.folder.path().join("run"));
+    }
+
+    /// A program with an environment that has nothing but this.
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.work())
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", self.folder.path().join("home"))
+            .env("XDG_RUNTIME_DIR", self.folder.path().join("run"))
+            .env("USER", "tester")
+            .env("NO_COLOR", "1");
+        command
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        self.log_out();
+    }
+}
+
+fn end_connections(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() {
+            end_connections(&entry.path());
+        } else if kind.is_socket() {
+            let mut ssh = Command::new("ssh");
+            ssh.arg("-S").arg(entry.path()).args(["-O", "exit", "-F", "none", "any"]);
+            ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok();
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! One run of unitbee: what it said and how it ended.
+
+use std::fmt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// No run takes as long as this; one that does hangs.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// A run that ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    line: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
+}
+
+impl Run {
+    /// Asserts the exit code.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "exit code of:\n{self}");
+        self
+    }
+
+    /// Asserts that `text` is said, on whichever stream.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text) || self.stderr.contains(text), "{text:?} is not said:\n{self}");
+        self
+    }
+
+    /// Asserts that `text` is not said.
+    #[track_caller]
+    pub(crate) fn hides(self, text: &str) -> Self {
+        assert!(!self.stdout.contains(text) && !self.stderr.contains(text), "{text:?} is said:\n{self}");
+        self
+    }
+
+    /// Reads standard output as one JSON document.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}):\n{self}"))
+    }
+
+    /// Reads standard output as one JSON object a line, and returns that of the last.
+    #[track_caller]
+    pub(crate) fn last_json(&self) -> Value {
+        let line = self.stdout.lines().last().unwrap_or_default();
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON ({error}):\n{self}"))
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "$ {}", self.line)?;
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            text.lines().try_for_each(|line| writeln!(f, "  {name}: {line}"))?;
+        }
+        writeln!(f, "  exit {:?} after {:.1} s", self.code, self.took.as_secs_f64())
+    }
+}
+
+/// A run that is under way.
+#[derive(Debug)]
+pub(crate) struct Running {
+    line: String,
+    child: Child,
+    begun: Instant,
+}
+
+impl Running {
+    /// Starts `command`.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let line = command.get_args().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let line = format!("{} {line}", command.get_program().to_string_lossy());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
+        Self { line, child, begun: Instant::now() }
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(self) -> Run {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let (sender, receiver) = mpsc::channel();
+        let child = self.child;
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        let output = receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+            panic!("still running after {PATIENCE:?}: {}", self.line)
+        });
+        let output = output.unwrap();
+        Run {
+            line: self.line,
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            took: self.begun.elapsed(),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! uninstall leaves nothing: no file, no unit, no process.
+
+use super::bench::Bench;
+use super::manifest::web;
+
+pub(crate) fn subject(bench: &Bench) {
+    let before = files(bench);
+    bench.project.write("unitbee.toml", web(&["--children"], r#"secrets = ["TOKEN"]"#));
+    bench.unitbee_with(&[("TOKEN", "x")], &["apply"]).exits(0);
+    bench.unitbee(&["stop"]).exits(0);
+    bench.unitbee(&["start"]).exits(0);
+    let processes = bench.processes("web-main");
+    assert_eq!(processes.len(), 3, "the daemon and its two children");
+
+    bench.unitbee(&["uninstall"]).exits(0).says("removed web-main");
+    assert_eq!(bench.processes("web-main"), Vec::<u32>::new());
+    for pid in processes {
+        assert_eq!(bench.root(&format!("test ! -d /proc/{pid} || cat /proc/{pid}/cmdline")), "");
+    }
+    assert_eq!(bench.units(), Vec::<String>::new());
+    assert_eq!(bench.root("find /sys/fs/cgroup -name 'rbee.slice*' -o -name 'web-main*'"), "");
+    assert_eq!(files(bench), before, "files are left behind, or gone");
+    assert_eq!(bench.get(8080, "/health").0, 0);
+
+    bench.unitbee(&["uninstall"]).exits(0).says("web-main not installed");
+    bench.unitbee(&["status"]).exits(3).says("not installed");
+    assert_eq!(files(bench), before, "the second uninstall left something");
+}
+
+/// All files of the home, and folders but for those that everybody shares.
+fn files(bench: &Bench) -> Vec<String> {
+    let shared = ["", ".config", ".config/systemd", ".config/systemd/user", ".local", ".local/share", ".local/state"];
+    let is_shared = |path: &String| shared.iter().any(|folder| path.strip_prefix("/home/bee/") == Some(folder));
+    bench.home().into_keys().filter(|path| !is_shared(path)).collect()
+}
