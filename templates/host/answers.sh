@@ -19,15 +19,16 @@ facts() {
     "ticks $ticks" "bus $bus" "systemd $systemd" "linger $linger"
 }
 
-# Prints the mode (m) or size (s) of what is at a path, behind a link or (with h) of the link itself.
+# Prints the mode (m) or size (s) of what is at a path, behind a link or (with h) of the link itself. Becomes stat(1):
+# only for a subshell.
 inode() {
   case $system,$1,${3-} in
-    Linux*,m,) stat -L -c %a "$2" ;;
-    Linux*,m,h) stat -c %a "$2" ;;
-    Linux*,s,) stat -L -c %s "$2" ;;
-    *,m,) stat -L -f %Mp%Lp "$2" ;;
-    *,m,h) stat -f %Mp%Lp "$2" ;;
-    *,s,) stat -L -f %z "$2" ;;
+    Linux*,m,) exec stat -L -c %a "$2" ;;
+    Linux*,m,h) exec stat -c %a "$2" ;;
+    Linux*,s,) exec stat -L -c %s "$2" ;;
+    *,m,) exec stat -L -f %Mp%Lp "$2" ;;
+    *,m,h) exec stat -f %Mp%Lp "$2" ;;
+    *,s,) exec stat -L -f %z "$2" ;;
   esac
 }
 
@@ -68,7 +69,7 @@ tree() {
   mark tree
   [ -d "$path" ] || return 0
   if lookup sha256sum; then set -- sha256sum; else set -- shasum -a 256; fi
-  words=$({ cd "$path" && find -L . -maxdepth 2 -type f ! -path "*[[:cntrl:]]*" -exec "$@" {} + >&3; } 2>&1) ||
+  words=$({ cd "$path" && exec find -L . -maxdepth 2 -type f ! -path "*[[:cntrl:]]*" -exec "$@" {} + >&3; } 2>&1) ||
     fail "read $path" "$words"
 }
 

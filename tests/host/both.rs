@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::world::{World, alone, eventually, run, running, signal, skip};
+use crate::world::{World, alone, eventually, peak, run, running, signal, skip};
 use camino::Utf8Path;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -275,6 +275,28 @@ fn a_change_leaves_the_same_behind() {
         assert_eq!(found["target"], "644 behind the link");
         assert!(found["program"].starts_with("755 \u{7}\u{7}"));
         assert!(!["old", "gone", "empty"].iter().any(|name| found.contains_key(*name)), "{found:?}");
+    });
+}
+
+#[test]
+fn a_large_file_is_never_held_in_memory() {
+    alone("both::a_large_file_is_never_held_in_memory", async |mut world| {
+        const LEN: u64 = 64 << 20;
+        let source = world.file("source", "");
+        fs::File::options().write(true).open(&source).unwrap().set_len(LEN).unwrap();
+        let sum = run(Process::new("sha256sum").arg(&source));
+        let sha256 = String::from_utf8(sum).unwrap()[..64].to_owned();
+        let hosts = world.both();
+        let before = peak();
+        for host in hosts {
+            let content = Content::File { path: source.clone(), len: LEN, sha256: sha256.clone() };
+            let sent = AtomicU64::new(0);
+            let put = Put { path: at(world.folder.join("arrived")), mode: 0o755, content };
+            host.change(&puts([put]), &|bytes| sent.store(bytes, Ordering::Relaxed)).await.unwrap();
+            assert_eq!(sent.into_inner(), LEN);
+            assert_eq!(fs::metadata(world.folder.join("arrived")).unwrap().len(), LEN);
+            assert!(peak() - before < 20_000, "{} KiB more than before", peak() - before);
+        }
     });
 }
 

@@ -1,19 +1,11 @@
 //! Hosts that lie: whatever they send, memory stays bounded and there is one clear error without control characters.
 
-use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use unitbee::host::{Ask, Base, Batch, Command, Content, Host, HostError, HostPath, Put, Query};
 
-use crate::world::{Far, alone};
-
-/// The most memory that this process had, in KiB.
-fn peak() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
+use crate::world::{Far, alone, peak};
 
 /// Everything that can be asked of a host, and must fail.
 async fn ask_everything(host: &Arc<dyn Host>) -> Vec<HostError> {

@@ -119,6 +119,44 @@ mod tests {
         assert_eq!(command("x", "n", ["a"]).unwrap(), "exec sh -c 'x' 'sh' 'n' 'a'");
     }
 
+    /// A minute is a second here: the holder speaks for three of them, then falls silent and loses the lock.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the script is run by the shell of this machine")]
+    fn a_lock_is_free_when_its_holder_falls_silent() {
+        use std::io::{Read, Write};
+        use std::process::{Command, Stdio};
+        use std::thread::sleep;
+        use std::time::{Duration, Instant};
+
+        let home = tempfile::tempdir().unwrap();
+        let lock = home.path().join(".local/state/unitbee/lock");
+        let script = LOCK.replace("sleep 60", "sleep 1");
+        let mut holder = Command::new("sh")
+            .args(["-c", &script, "sh", "n", "apply", "me", "0"])
+            .env("HOME", home.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut stdin, mut stdout) = (holder.stdin.take().unwrap(), holder.stdout.take().unwrap());
+        let mut said = Vec::new();
+        while !said.ends_with(b"\n@n end 0\n") {
+            let mut byte = [0];
+            stdout.read_exact(&mut byte).unwrap();
+            said.extend(byte);
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(3) {
+            stdin.write_all(b"\n").unwrap();
+            sleep(Duration::from_millis(100));
+            assert!(lock.exists(), "it was given up after {:?}", begun.elapsed());
+        }
+        // Standard input is still open, as behind a cable that was cut.
+        holder.wait().unwrap();
+        assert!(begun.elapsed() > Duration::from_secs(3) && !lock.exists());
+        drop(stdin);
+    }
+
     #[test]
     fn scripts_are_sent_without_their_comments() {
         for text in [&QUERY, &LOCK, &CHANGE, &RUN, &PIPE] {
