@@ -74,5 +74,5 @@ container_destroy() {
 }
 
 unmount() {
-  ! mountpoint -q "$1" || umount "$1"
+  [[ ! -e $1 || $(stat --format %d "$1") == "$(stat --format %d "$LAB_DIR")" ]] || umount "$1"
 }

@@ -67,16 +67,22 @@ remove_on_failure() {
 }
 
 give_up() {
-  local name=$1 log=$CACHE/log/$LAB_ID-$1.log
+  local name=$1
   trap '' HUP INT TERM
   rm -rf "${LAB_DIR:?}/$name.$$"
   if grep -qsx $$ "$LAB_DIR/$name/maker"; then
-    cat "$LAB_DIR/$name"/{console,ssh}.log >"$log" 2>/dev/null || true
-    say "host '$name' is removed again, its log is $log"
+    say "host '$name' is removed again, its log is $(kept_log "$name")"
     remove_host "$name"
   else
     locked close_lab_if_empty
   fi
+}
+
+# What the host said, where it outlives the host.
+kept_log() {
+  local log=$CACHE/log/$LAB_ID-$1.log
+  cat "$LAB_DIR/$1"/{console,ssh}.log >"$log" 2>/dev/null || true
+  printf '%s\n' "$log"
 }
 
 make_keys() {

@@ -2,8 +2,14 @@
 # The processes of a host. Each host has a cgroup of its own, so what belongs to it is known without pid files, also
 # after this process has died; and two containers never share the names that their inits make there.
 
-cgroup_roots() { findmnt --noheadings --types cgroup,cgroup2 --output TARGET; }
-cgroup_v2() { findmnt --noheadings --types cgroup2 --output TARGET --first-only; }
+# Asked of the file system, as the mount table may be read while others change it.
+cgroup_v2() {
+  local root
+  for root in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+    [[ $(stat --file-system --format %T "$root" 2>/dev/null) != cgroup2fs ]] || printf '%s\n' "$root"
+  done
+}
+
 cgroup_of() { printf '%s/unitbee-lab-%s/%s\n' "$(cgroup_v2)" "$LAB_ID" "$1"; }
 
 is_running() { grep -qsx 'populated 1' "$(cgroup_of "$1")/cgroup.events"; }
@@ -46,10 +52,10 @@ await_end() {
 
 kill_processes() { printf '1\n' >"$(cgroup_of "$1")/cgroup.kill"; }
 
-# systemd-nspawn makes the same cgroup in every hierarchy.
+# systemd-nspawn makes the same cgroup in the hierarchy of cgroup v1 that systemd would have.
 remove_cgroups() {
-  local root
-  for root in $(cgroup_roots); do
-    [[ ! -d $root/$1 ]] || find "$root/$1" -depth -type d -exec rmdir {} +
+  local cgroup
+  for cgroup in /sys/fs/cgroup/"$1" /sys/fs/cgroup/*/"$1"; do
+    [[ ! -d $cgroup ]] || find "$cgroup" -depth -type d -exec rmdir {} +
   done
 }
