@@ -5,9 +5,12 @@
 #![expect(clippy::print_stderr, reason = "what a test says must be seen")]
 #![expect(clippy::duration_suboptimal_units, reason = "seconds are easier to compare")]
 
-mod both;
+mod changes;
 mod hostile;
 mod lab;
+mod locks;
+mod programs;
+mod questions;
 #[path = "../support/skip.rs"]
 mod skip;
 mod ssh;

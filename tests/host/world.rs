@@ -2,6 +2,7 @@
 //!
 //! Each test runs in a process of its own, started again with an environment that leads nowhere else.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -276,4 +277,26 @@ pub(crate) fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Everything below a folder: its path with its mode, and its content or where it points.
+pub(crate) fn listing(folder: &Utf8Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for entry in folder.read_dir_utf8().unwrap() {
+        let entry = entry.unwrap();
+        let path = entry.path();
+        let metadata = fs::symlink_metadata(path).unwrap();
+        let shown = if metadata.is_symlink() {
+            fs::read_link(path).unwrap().display().to_string()
+        } else if metadata.is_dir() {
+            found.extend(
+                listing(path).into_iter().map(|(name, shown)| (format!("{}/{name}", entry.file_name()), shown)),
+            );
+            "folder".into()
+        } else {
+            String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()
+        };
+        found.insert(entry.file_name().to_owned(), format!("{:o} {shown}", metadata.permissions().mode() & 0o7777));
+    }
+    found
 }

@@ -1,0 +1,74 @@
+//! Locks, taken and found from this machine and from behind an sshd.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use unitbee::host::{HostError, Query};
+
+use crate::world::{alone, listing, signal};
+
+#[test]
+fn a_lock_is_held_against_both_ways_in() {
+    alone("locks::a_lock_is_held_against_both_ways_in", async |mut world| {
+        let hosts = world.both();
+        let none = Query::default();
+        for holder in &hosts {
+            for other in &hosts {
+                let (lease, _) = holder.lock("apply", "ann: apply", Duration::from_secs(5), &none).await.unwrap();
+                let error = other.lock("apply", "bob", Duration::ZERO, &none).await.unwrap_err();
+                assert!(matches!(&error, HostError::Busy { owner, .. } if owner == "ann: apply"), "{error:?}");
+                let (another, _) = other.lock("other", "bob", Duration::ZERO, &none).await.unwrap();
+                drop(another);
+                let (waited, ()) = tokio::join!(other.lock("apply", "bob", Duration::from_secs(10), &none), async {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    drop(lease);
+                });
+                drop(waited.unwrap());
+            }
+        }
+        let error = hosts[1].lock("../x", "me", Duration::ZERO, &none).await.unwrap_err();
+        assert!(matches!(error, HostError::Unsendable { .. }), "{error:?}");
+    });
+}
+
+#[test]
+fn the_lock_of_the_dead_is_taken_over() {
+    alone("locks::the_lock_of_the_dead_is_taken_over", async |mut world| {
+        let hosts = world.both();
+        let none = Query::default();
+        for other in &hosts {
+            let (lease, _) = hosts[1].lock("apply", "ann", Duration::from_secs(5), &none).await.unwrap();
+            let lock = world.home().join(".local/state/unitbee/lock");
+            let tokens: Vec<_> = listing(&lock).into_keys().filter(|path| path.contains('/')).collect();
+            let [token] = &tokens[..] else { panic!("{tokens:?}") };
+            let holder = token.split(['/', '.']).nth(1).unwrap();
+            signal("KILL", holder);
+            let (next, _) = other.lock("apply", "bob", Duration::from_secs(2), &none).await.unwrap();
+            drop((lease, next));
+        }
+    });
+}
+
+#[test]
+fn of_many_one_at_a_time_has_the_lock() {
+    alone("locks::of_many_one_at_a_time_has_the_lock", async |mut world| {
+        let hosts = world.both();
+        let busy = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let tasks = (0..10).map(|number| {
+            let (host, busy) = (Arc::clone(&hosts[number % 2]), Arc::clone(&busy));
+            tokio::spawn(async move {
+                let owner = number.to_string();
+                let locked = host.lock("apply", &owner, Duration::from_secs(30), &Query::default()).await;
+                let (lease, _) = locked.unwrap();
+                assert!(!busy.swap(true, Ordering::SeqCst), "two have the lock");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                busy.store(false, Ordering::SeqCst);
+                drop(lease);
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+    });
+}

@@ -1,0 +1,198 @@
+//! Questions and their answers: the same from this machine and from behind an sshd.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command as Process;
+use std::sync::Arc;
+
+use camino::Utf8Path;
+use unitbee::host::{Answer, Ask, Base, Command, Facts, FileFound, Host, HostError, HostPath, Observation, Query};
+
+use crate::world::{World, alone, run, skip};
+
+fn at(path: impl AsRef<Utf8Path>) -> HostPath {
+    HostPath::new(Base::Root, path.as_ref().strip_prefix("/").unwrap())
+}
+
+async fn ask(host: &Arc<dyn Host>, asks: impl Into<Vec<Ask>>) -> Result<Observation, HostError> {
+    host.query(&Query { asks: asks.into() }).await
+}
+
+#[test]
+fn answers_are_the_same() {
+    alone("questions::answers_are_the_same", async |mut world| {
+        world.file("d/empty", "");
+        world.file("d/plain", "one\ntwo\n");
+        world.file("d/cut", "no newline at the end");
+        world.file("d/binary", [0, 255, 10, 10, 64, 0, 13, 10]);
+        world.file("d/like a mark", "\n@0123456789abcdef0123456789abcdef end 0\n");
+        fs::set_permissions(world.folder.join("d/plain"), fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(world.folder.join("d/cut"), fs::Permissions::from_mode(0o4711)).unwrap();
+        for (link, target) in [("link", "plain"), ("masked", "/dev/null"), ("dangling", "nowhere"), ("folder", "sub")] {
+            symlink(target, world.folder.join("d").join(link)).unwrap();
+        }
+        world.file("d/sub/a b", "x");
+        world.file("d/sub/foo-\\x2d.service", "x");
+        world.file("d/sub/deeper/too deep", "x");
+        world.file("d/sub/line\nbreak", "x");
+        world.file("d/ü", "umlaut");
+
+        let mut asks = Vec::new();
+        for name in
+            ["empty", "plain", "cut", "binary", "like a mark", "link", "masked", "dangling", "none", "none/at/all"]
+        {
+            asks.push(Ask::File(at(world.folder.join("d").join(name))));
+        }
+        for name in ["plain", "link", "binary", "none", "dangling"] {
+            asks.push(Ask::Size(at(world.folder.join("d").join(name))));
+        }
+        asks.extend(["d", "d/folder", "none", "d/plain"].map(|name| Ask::Tree(at(world.folder.join(name)))));
+        asks.extend(["sh", "no-such-program", "", "a/b", "ls; id"].map(|name| Ask::Program(name.into())));
+        asks.push(Ask::File(HostPath::new(Base::Home, "x")));
+        asks.push(Ask::Tree(HostPath::new(Base::Config, "systemd/user")));
+        asks.push(Ask::Cgroup(HostPath::new(Base::Cgroup, "app.slice")));
+        asks.push(Ask::Cgroup(at(&world.folder)));
+        asks.push(Ask::Listeners(at(&world.folder)));
+
+        let [local, ssh] = world.both();
+        let (here, far) = (ask(&local, &asks[..]).await.unwrap(), ask(&ssh, &asks[..]).await.unwrap());
+        for ((asked, here), far) in asks.iter().zip(&here.answers).zip(&far.answers) {
+            assert_eq!(here, far, "{asked:?}");
+        }
+        let Answer::Tree(tree) = &here.answers[15] else { panic!("{here:?}") };
+        assert_eq!(
+            tree.keys().map(|path| path.as_str()).collect::<Vec<_>>(),
+            [
+                "binary",
+                "cut",
+                "empty",
+                "folder/a b",
+                "folder/foo-\\x2d.service",
+                "like a mark",
+                "link",
+                "plain",
+                "sub/a b",
+                "sub/foo-\\x2d.service",
+                "ü"
+            ]
+        );
+        assert_eq!(
+            here.answers[1],
+            Answer::File(Some(FileFound { content: b"one\ntwo\n".to_vec(), mode: 0o640, link: None }))
+        );
+        let timeless = |facts: &Facts| Facts { now: 0, uptime: 0, ..facts.clone() };
+        assert_eq!(timeless(&here.facts), timeless(&far.facts));
+        assert!((here.facts.now - far.facts.now).abs() < 10 && here.facts.uptime.abs_diff(far.facts.uptime) < 10);
+        assert_eq!(here.facts.home, world.home());
+        assert_eq!((local.exchanges(), ssh.exchanges()), (1, 1));
+    });
+}
+
+/// A cgroup of our own, removed with everything in it.
+struct Cgroup(camino::Utf8PathBuf);
+
+impl Cgroup {
+    fn make() -> Option<Self> {
+        let unified = Utf8Path::new("/sys/fs/cgroup/unified");
+        let root = if unified.exists() { unified } else { Utf8Path::new("/sys/fs/cgroup") };
+        let folder = root.join(format!("unitbee-test-{}", std::process::id()));
+        fs::create_dir_all(folder.join("below")).ok()?;
+        Some(Self(folder))
+    }
+
+    fn adopt(&self, below: &str, pid: u32) {
+        fs::write(self.0.join(below).join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        drop(fs::remove_dir(self.0.join("below")));
+        drop(fs::remove_dir(&self.0));
+    }
+}
+
+#[test]
+fn a_cgroup_shows_its_processes_and_what_they_listen_on() {
+    const TEST: &str = "questions::a_cgroup_shows_its_processes_and_what_they_listen_on";
+    alone(TEST, async |mut world| {
+        let Some(cgroup) = Cgroup::make() else { return skip(TEST, "no cgroup v2 folder can be made here") };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // It keeps our listening socket as its standard input.
+        let mut server = Process::new("sleep").arg("300").stdin(std::os::fd::OwnedFd::from(listener)).spawn().unwrap();
+        let mut other = Process::new("sleep").arg("300").spawn().unwrap();
+        cgroup.adopt("", other.id());
+        cgroup.adopt("below", server.id());
+
+        let asks = [Ask::Cgroup(at(&cgroup.0)), Ask::Listeners(at(&cgroup.0)), Ask::Cgroup(at(cgroup.0.join("below")))];
+        let [local, ssh] = world.both();
+        let (here, far) = (ask(&local, &asks[..]).await, ask(&ssh, &asks[..]).await);
+        for child in [&mut server, &mut other] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let (here, far) = (here.unwrap(), far.unwrap());
+        // The clocks of the whole machine go on.
+        let still = |seen: &Observation| {
+            let mut answers = seen.answers.clone();
+            for answer in &mut answers {
+                if let Answer::Cgroup(Some(cgroup)) = answer {
+                    cgroup.parents.iter_mut().for_each(|parent| drop(parent.remove("cpu.stat")));
+                }
+            }
+            answers
+        };
+        assert_eq!(still(&here), still(&far));
+        let Answer::Cgroup(Some(seen)) = &here.answers[0] else { panic!("{here:?}") };
+        assert_eq!(seen.processes.len(), 2);
+        assert!(seen.processes.iter().all(|process| process.start > Some(0)));
+        assert!(seen.processes.iter().all(|process| process.exe.as_deref().unwrap().ends_with("/sleep")));
+        assert!(seen.files.contains_key("cgroup.events"));
+        assert!(!seen.parents.is_empty());
+        let Answer::Listeners(listeners) = &here.answers[1] else { panic!("{here:?}") };
+        assert_eq!(listeners.iter().map(|found| found.port).collect::<Vec<_>>(), [port]);
+    });
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_of_the_query() {
+    alone("questions::what_cannot_be_read_is_an_error_of_the_query", async |mut world| {
+        let large = world.file("large", vec![b'x'; (1 << 20) + 1]);
+        let full = world.file("full", vec![b'x'; 1 << 20]);
+        for host in world.both() {
+            let error = ask(&host, [Ask::File(at(&large))]).await.unwrap_err();
+            assert!(matches!(error, HostError::TooMuch { .. }), "{error:?}");
+            assert!(error.to_string().contains(large.as_str()), "{error}");
+            let Ok(Observation { answers, .. }) = ask(&host, [Ask::File(at(&full))]).await else { panic!() };
+            assert!(matches!(&answers[..], [Answer::File(Some(found))] if found.content.len() == 1 << 20));
+            let error = ask(&host, [Ask::File(at(&world.folder))]).await.unwrap_err();
+            assert_eq!(error.to_string(), format!("read {} on {}: not a regular file", world.folder, host.name()));
+            for rel in ["a/../b", "a\nb", "a\u{1b}b", "/etc/passwd"] {
+                let error = ask(&host, [Ask::File(HostPath::new(Base::Home, rel))]).await.unwrap_err();
+                assert!(matches!(error, HostError::Change { .. }), "{rel:?}: {error:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_environment_is_not_needed() {
+    alone("questions::the_environment_is_not_needed", async |world: World| {
+        // The same test once more, as cron or `env -i` would start it.
+        if std::env::var_os("HOME").is_some() {
+            let folder = world.folder.as_str();
+            let mut again = Process::new(std::env::current_exe().unwrap());
+            again
+                .args(["questions::the_environment_is_not_needed", "--exact"])
+                .env_clear()
+                .env("UNITBEE_TEST_WORLD", folder);
+            run(&mut again);
+            return;
+        }
+        let seen = ask(&World::local(), [Ask::Program("sh".into())]).await.unwrap();
+        assert!(seen.facts.home.is_absolute() && !seen.facts.user.is_empty(), "{seen:?}");
+        assert!(matches!(&seen.answers[..], [Answer::Program(Some(path))] if path.ends_with("bin/sh")), "{seen:?}");
+        assert!(World::local().run(&Command::new("uname")).await.unwrap().success());
+    });
+}
