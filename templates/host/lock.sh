@@ -112,6 +112,8 @@ trap '' PIPE
 answers "$@"
 mark end 0
 
+# A beat may come before the watcher is ready to hear it, and must not end it.
+trap '' USR1
 watch </dev/null >/dev/null 2>&1 3>&- &
 watcher=$!
 while read -r _; do
