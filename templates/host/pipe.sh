@@ -12,8 +12,11 @@
 child=$!
 {
   trap '' PIPE
-  while printf . && rest 2; do :; done
-  [ -n "$off" ] || kill -TERM $$
+  # A signal to a shell that was forked just now can get lost, so this looks itself whether the program is still there.
+  while kill -0 "$child"; do
+    printf . || { kill -TERM $$; break; }
+    rest 2 || break
+  done
 } </dev/null 3<&- 4>&- &
 beat=$!
 exec 3<&- 4>&- >&-
