@@ -1,7 +1,8 @@
 //! A batch of files put in place on this machine.
 //!
 //! Each file is made under a temporary name in its own folder, gets its mode, then its content, and is synced; only
-//! when all are there does the first rename happen. Until then, dropping what was staged removes every trace.
+//! when all are there does the first rename happen. Until then, dropping what was staged removes every trace; of a
+//! process that was killed meanwhile, the next one that writes to the same folder does.
 
 #![expect(clippy::disallowed_methods, reason = "this machine is changed here")]
 
@@ -9,12 +10,18 @@ use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::NamedTempFile;
 
 use super::super::{Batch, Content, HostError, HostPath, Put, copy_digesting, places::Places};
-use super::words;
+use super::query::boot_id;
+use super::{lock, words};
+
+/// Begins the names of temporary files; the process that writes them follows.
+const TEMPORARY: &str = ".unitbee.";
+const A_DAY: Duration = Duration::from_hours(24);
 
 /// Carries out `batch`; `sent` is told how many bytes of content were written so far.
 pub(super) fn carry_out(host: &str, batch: &Batch, sent: &mut dyn FnMut(u64)) -> Result<(), HostError> {
@@ -32,11 +39,15 @@ pub(super) fn carry_out(host: &str, batch: &Batch, sent: &mut dyn FnMut(u64)) ->
 
     let mut made = Made::default();
     let mut staged = Vec::with_capacity(batch.puts.len());
+    let mut swept = BTreeSet::new();
     let mut total = 0;
     for put in &batch.puts {
         let path = resolve(&put.path, "write")?;
         let folder = path.parent().unwrap_or(&path);
         made.folders(folder, put.path.is_private()).map_err(failed(format!("make folder {folder}")))?;
+        if swept.insert(folder.to_owned()) {
+            sweep(folder);
+        }
         let mut report = |bytes| {
             total += bytes;
             sent(total);
@@ -67,7 +78,8 @@ fn stage(put: &Put, path: &Utf8Path, folder: &Utf8Path, sent: &mut dyn FnMut(u64
     if path.is_dir() {
         return Err(io::Error::other("a folder is there"));
     }
-    let mut file = tempfile::Builder::new().prefix(".unitbee.").tempfile_in(folder)?;
+    let prefix = format!("{TEMPORARY}{}.", lock::holder());
+    let mut file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;
     file.as_file().set_permissions(Permissions::from_mode(put.mode))?;
     match &put.content {
         Content::Bytes(bytes) => {
@@ -84,6 +96,23 @@ fn stage(put: &Put, path: &Utf8Path, folder: &Utf8Path, sent: &mut dyn FnMut(u64
     }
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+/// Removes what processes left in `folder` that were killed while they wrote there. What cannot be removed harms nobody.
+fn sweep(folder: &Utf8Path) {
+    let this_boot = boot_id();
+    for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
+        let Some(writer) = entry.file_name().strip_prefix(TEMPORARY) else { continue };
+        // One of another boot may be alive on another machine that shares the folder, for as long as a change can take.
+        let of_this_boot = writer.split('.').nth(2) == Some(&this_boot);
+        if lock::is_dead(writer) && (of_this_boot || is_older_than(entry.path(), A_DAY)) {
+            fs::remove_file(entry.path()).ok();
+        }
+    }
+}
+
+fn is_older_than(path: &Utf8Path, age: Duration) -> bool {
+    fs::metadata(path).and_then(|found| found.modified()).is_ok_and(|time| time.elapsed().is_ok_and(|past| past > age))
 }
 
 /// Tells how many bytes pass.
@@ -146,5 +175,35 @@ fn remove_empty(folder: &Utf8Path) -> io::Result<()> {
     match fs::remove_dir(folder) {
         Err(fault) if matches!(fault.kind(), DirectoryNotEmpty | NotADirectory | NotFound) => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn what_the_dead_left_goes_and_what_may_be_alive_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let (pid, boot) = (std::process::id(), boot_id());
+        let names = [
+            (format!("{TEMPORARY}{pid}.1.{boot}.x"), false),
+            (format!("{TEMPORARY}{}.x", lock::holder()), true),
+            (format!("{TEMPORARY}{pid}.1.elsewhere.x"), true),
+            (format!("{TEMPORARY}{pid}.1.long-ago.x"), false),
+            ("x.service".to_owned(), true),
+        ];
+        for (name, _) in &names {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        let old = File::options().write(true).open(folder.join(&names[3].0)).unwrap();
+        old.set_modified(SystemTime::now() - 2 * A_DAY).unwrap();
+        sweep(folder);
+        for (name, stays) in names {
+            assert_eq!(folder.join(&name).exists(), stays, "{name}");
+        }
     }
 }

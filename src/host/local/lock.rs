@@ -30,9 +30,7 @@ impl Lock {
     pub(super) fn of(name: &str) -> Self {
         let node = rustix::system::uname().nodename().to_string_lossy().replace('/', "");
         let folder = Places::here().state.join(format!("unitbee/lock/{name}@{node}"));
-        let pid = std::process::id();
-        let start = start_of(pid).unwrap_or(0);
-        let token = folder.join(format!("{pid}.{start}.{}.{}", boot_id(), nonce()));
+        let token = folder.join(format!("{}.{}", holder(), nonce()));
         Self { folder, token }
     }
 
@@ -117,8 +115,14 @@ impl Drop for Held {
     }
 }
 
+/// Names this process so that it is never taken for another: `<pid>.<start>.<boot>`.
+pub(super) fn holder() -> String {
+    let pid = std::process::id();
+    format!("{pid}.{}.{}", start_of(pid).unwrap_or(0), boot_id())
+}
+
 /// Tells whether the process that a token is called after has ended.
-fn is_dead(token: &str) -> bool {
+pub(super) fn is_dead(token: &str) -> bool {
     let mut parts = token.split('.');
     let (Some(pid), Some(start), Some(boot)) = (parts.next(), parts.next(), parts.next()) else { return false };
     let (Ok(pid), Ok(start)) = (pid.parse::<i32>(), start.parse::<u64>()) else { return false };
@@ -150,8 +154,7 @@ mod tests {
     }
 
     fn live_token() -> String {
-        let pid = std::process::id();
-        format!("{pid}.{}.{}.{}", start_of(pid).unwrap_or(0), boot_id(), nonce())
+        format!("{}.{}", holder(), nonce())
     }
 
     #[test]
