@@ -17,6 +17,9 @@ use crate::supervisor::{State, Supervisor, SupervisorError, UnitStatus};
 /// How often a healthy service is looked at again while `healthy_for` runs.
 const STEADY: Duration = Duration::from_millis(250);
 
+/// Least time for one look: the last one, too, must tell what is there and not that its own time was over.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// A service passed the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passed {
@@ -136,7 +139,7 @@ impl Gate<'_> {
             Err(reason) => return Ok(Look::NotYet(reason)),
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        if let Probe::Unhealthy(reason) = prober.probe(left.min(PROBE)).await {
+        if let Probe::Unhealthy(reason) = prober.probe(left.clamp(LOOK, PROBE)).await {
             return Ok(Look::NotYet(reason));
         }
         let (cgroup, wrong) = self.who_listens(&status).await?;
