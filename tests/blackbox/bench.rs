@@ -40,7 +40,10 @@ impl Bench {
         let bench = Self { target, host, project: Project::new(), there: RefCell::default() };
         if target.reach == Reach::Here {
             let program = std::fs::read(&*STRIPPED).unwrap();
-            bench.pour("cat >/usr/local/bin/unitbee && chmod 755 /usr/local/bin/unitbee", &program);
+            bench.pour("cat >/usr/local/bin/unitbee; chmod 755 /usr/local/bin/unitbee", &program);
+            // The sshd is only the bench's own way in: many at once are to meet at unitbee, not at it.
+            let many = "MaxStartups 100\nMaxSessions 100\n";
+            bench.pour("cat >/etc/ssh/sshd_config.d/bench.conf; systemctl reload ssh", many.as_bytes());
         }
         Some(bench)
     }
@@ -73,19 +76,33 @@ impl Bench {
     fn here(&self, env: &[(&str, &str)], args: &[&str]) -> Command {
         let mut tar = tar::Builder::new(Vec::new());
         tar.append_dir_all(".", self.project.work()).unwrap();
+        // Variables go in a file, because words of a command line are for everybody to see.
+        let variables: Vec<String> =
+            env.iter().map(|(name, value)| format!("export {name}={}\n", shlex::try_quote(value).unwrap())).collect();
+        let variables = variables.concat();
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o600);
+        header.set_size(variables.len() as u64);
+        tar.append_data(&mut header, ".env", variables.as_bytes()).unwrap();
         let tar = tar.into_inner().unwrap();
         if self.there.replace(tar.clone()) != tar {
             self.pour("rm -rf /srv/work; mkdir /srv/work; tar -xf - -C /srv/work; chown -R bee: /srv/work", &tar);
         }
-        let words = env.iter().map(|(name, value)| format!("{name}={value}")).chain(["unitbee".to_owned()]);
-        let words: Vec<String> = words.chain(args.iter().map(|arg| (*arg).to_owned())).collect();
-        let line = shlex::try_join(words.iter().map(String::as_str)).unwrap();
+        let line = shlex::try_join(args.iter().copied()).unwrap();
         let mut command = Command::new("ssh");
         command.arg("-F").arg(&self.host.ssh_config).args(["-o", "BatchMode=yes", "-o", "ControlMaster=auto"]);
         command.arg("-o").arg(format!("ControlPath={}", self.project.socket().display()));
         command.args(["-o", "ControlPersist=60", &self.host.name]);
-        command.arg(format!("cd /srv/work && exec env NO_COLOR=1 {line}"));
+        command.arg(format!("cd /srv/work && . ./.env && NO_COLOR=1 exec unitbee {line}"));
         command
+    }
+
+    /// Kills every unitbee that works on the host, wherever it runs.
+    pub(crate) fn kill(&self, running: Running) -> Run {
+        if self.target.reach == Reach::Here {
+            self.root("pkill -KILL -x unitbee || true");
+        }
+        running.kill()
     }
 
     /// Runs a script on the host as the user of the services, past sshd and without a session.

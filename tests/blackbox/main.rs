@@ -11,16 +11,22 @@
 mod bench;
 mod converge;
 mod crash;
+mod crowd;
+mod gate;
+mod killed;
 #[path = "../support/lab.rs"]
 mod lab;
 mod ladder;
 mod lifecycle;
 mod manifest;
+mod ownership;
 mod persistence;
+mod polkit;
 #[path = "../support/program.rs"]
 mod program;
 mod project;
 mod run;
+mod secrets;
 mod target;
 mod truth;
 mod uninstall;
@@ -33,32 +39,43 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use self::bench::Bench;
-use self::target::{TARGETS, Target};
+use self::target::{HERE, NO_POLKIT, SYSTEMD_247, SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target};
 
 /// Trials at once.
 const AT_ONCE: usize = 6;
 
 type Subject = fn(&Bench);
 
-/// What holds on every target.
-const EVERYWHERE: [(&str, Subject); 6] = [
-    ("converge", converge::subject),
-    ("crash", crash::subject),
-    ("ladder", ladder::subject),
-    ("lifecycle", lifecycle::subject),
-    ("persistence", persistence::subject),
-    ("uninstall", uninstall::subject),
+/// All that subjects of the spine must hold on.
+const ALL: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE];
+
+/// Enough for what depends on unitbee more than on its host.
+const FEW: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &HERE];
+
+const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
+    ("converge", converge::subject, ALL),
+    ("crash", crash::subject, ALL),
+    ("crowd", crowd::subject, FEW),
+    ("gate", gate::subject, FEW),
+    ("killed", killed::subject, FEW),
+    ("ladder", ladder::subject, ALL),
+    ("lifecycle", lifecycle::subject, ALL),
+    ("ownership", ownership::subject, FEW),
+    ("persistence", persistence::subject, ALL),
+    ("polkit", polkit::subject, &[&NO_POLKIT]),
+    ("secrets", secrets::subject, FEW),
+    ("uninstall", uninstall::subject, ALL),
 ];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
     note_panics();
-    let trials = EVERYWHERE
-        .iter()
-        .flat_map(|(name, subject)| TARGETS.iter().map(move |target| trial(name, target, *subject)))
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let on = |(name, subject, targets): &(_, _, &'static [&'static Target])| {
+        let (name, subject) = (*name, *subject);
+        targets.iter().map(move |target| trial(name, target, subject)).collect::<Vec<_>>()
+    };
+    libtest_mimic::run(&arguments, SUBJECTS.iter().flat_map(on).collect()).exit_code()
 }
 
 fn trial(name: &'static str, target: &'static Target, subject: Subject) -> Trial {

@@ -84,6 +84,12 @@ impl Running {
         Self { line, child, begun: Instant::now() }
     }
 
+    /// Kills the process, as a power cut would.
+    pub(crate) fn kill(mut self) -> Run {
+        self.child.kill().unwrap();
+        self.end()
+    }
+
     /// Waits for the end.
     pub(crate) fn end(self) -> Run {
         let pid = rustix::process::Pid::from_child(&self.child);

@@ -25,16 +25,18 @@ pub(crate) enum Reach {
     Ssh,
 }
 
-/// systemd 247, 252, 257 and 262, over SSH and on the host itself. A unitbee built here needs a libc of this machine's age, so it
-/// runs itself on no older host.
-pub(crate) const TARGETS: [Target; 5] = [
-    container("systemd-247", "bullseye", &["--suite", "bullseye"], Reach::Ssh),
-    container("systemd-252", "bookworm", &["--suite", "bookworm"], Reach::Ssh),
-    container("systemd-257", "trixie", &["--suite", "trixie"], Reach::Ssh),
-    container("systemd-262", "forky", &["--suite", "forky"], Reach::Ssh),
-    container("here", "bookworm", &["--suite", "bookworm"], Reach::Here),
-];
+pub(crate) static SYSTEMD_247: Target = over_ssh("systemd-247", "bullseye", &["--suite", "bullseye"]);
+pub(crate) static SYSTEMD_252: Target = over_ssh("systemd-252", "bookworm", &["--suite", "bookworm"]);
+pub(crate) static SYSTEMD_257: Target = over_ssh("systemd-257", "trixie", &["--suite", "trixie"]);
+pub(crate) static SYSTEMD_262: Target = over_ssh("systemd-262", "forky", &["--suite", "forky"]);
 
-const fn container(name: &'static str, base: &'static str, options: &'static [&'static str], reach: Reach) -> Target {
-    Target { name, base, options, reach, limits_hold: false }
+/// A unitbee built here needs a libc of this machine's age, so it runs itself on no older host.
+pub(crate) static HERE: Target =
+    Target { name: "here", reach: Reach::Here, ..over_ssh("", "bookworm", &["--suite", "bookworm"]) };
+
+/// A host that lets nobody decide that services outlive a session.
+pub(crate) static NO_POLKIT: Target = over_ssh("no-polkit", "trixie", &["--suite", "trixie", "--no-polkit"]);
+
+const fn over_ssh(name: &'static str, base: &'static str, options: &'static [&'static str]) -> Target {
+    Target { name, base, options, reach: Reach::Ssh, limits_hold: false }
 }

@@ -11,6 +11,7 @@ use super::bench::Bench;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) mode: String,
+    pub(crate) is_folder: bool,
     inode: String,
     changed: String,
 }
@@ -78,11 +79,11 @@ impl Bench {
     /// Everything in the user's home, by path.
     #[track_caller]
     pub(crate) fn home(&self) -> BTreeMap<String, Stamp> {
-        let found = self.root("find /home/bee -mindepth 1 -printf '%p\\t%m\\t%i\\t%T@\\n'");
+        let found = self.root("find /home/bee -mindepth 1 -printf '%p\\t%m\\t%y\\t%i\\t%T@\\n'");
         let entry = |line: &str| {
             let mut fields = line.split('\t').map(str::to_owned);
-            let (path, mode) = (fields.next()?, fields.next()?);
-            Some((path, Stamp { mode, inode: fields.next()?, changed: fields.next()? }))
+            let (path, mode, is_folder) = (fields.next()?, fields.next()?, fields.next()? == "d");
+            Some((path, Stamp { mode, is_folder, inode: fields.next()?, changed: fields.next()? }))
         };
         found.lines().filter_map(entry).collect()
     }

@@ -1,0 +1,76 @@
+//! unitbee changes and removes what it wrote itself, and nothing else.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::bench::Bench;
+use super::manifest::web;
+use super::truth::Stamp;
+
+const UNIT: &str = "/home/bee/.config/systemd/user/web-main.service";
+
+pub(crate) fn subject(bench: &Bench) {
+    bench.project.write("unitbee.toml", web(&[], ""));
+    leaves_a_foreign_unit_alone(bench);
+    bench.unitbee(&["apply"]).exits(0);
+    asks_before_it_overwrites_an_edit(bench);
+    leaves_drop_ins_alone(bench);
+}
+
+fn files(bench: &Bench) -> BTreeMap<String, Stamp> {
+    bench.home().into_iter().filter(|(_, stamp)| !stamp.is_folder).collect()
+}
+
+fn leaves_a_foreign_unit_alone(bench: &Bench) {
+    let unit = "[Service]\\nExecStart=/bin/sleep 1000\\n";
+    bench.sh(&format!("mkdir -p $(dirname {UNIT}); printf '{unit}' >{UNIT}; systemctl --user start web-main"));
+    let (home, pid) = (files(bench), bench.running("web-main"));
+    let words = format!("{UNIT} was not written by unitbee and is left alone");
+    for verb in ["plan", "apply", "uninstall"] {
+        bench.unitbee(&[verb]).exits(1).says(&words).says("hint: ");
+        bench.unitbee(&["--json", verb]).exits(1).says(&words);
+    }
+    bench.unitbee(&["apply", "--take"]).exits(1).says(&words);
+    assert_eq!(files(bench), home, "something was written");
+    assert_eq!(bench.running("web-main"), pid);
+    bench.unitbee(&["status"]).says("not written by unitbee");
+    bench.sh(&format!("systemctl --user stop web-main; rm {UNIT}; systemctl --user daemon-reload"));
+}
+
+fn asks_before_it_overwrites_an_edit(bench: &Bench) {
+    let (written, pid) = (bench.sh(&format!("cat {UNIT}")), bench.running("web-main"));
+    bench.sh(&format!("sed -i 's/^Description=.*/Description=mine/' {UNIT}"));
+    let home = files(bench);
+    let words = format!("{UNIT} was edited by hand");
+    bench.unitbee(&["plan"]).exits(1).says(&words).says("apply --take");
+    bench.unitbee(&["apply"]).exits(1).says(&words).says("apply --take");
+    assert_eq!(files(bench), home, "something was written");
+    bench.unitbee(&["status"]).says("drift web-main").says("edited by hand");
+
+    bench.unitbee(&["plan", "--take"]).exits(2).says("-Description=mine").says("+Description=web");
+    bench.unitbee(&["apply", "--take"]).exits(0);
+    let text = |unit: &str| unit.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    assert_eq!(text(&bench.sh(&format!("cat {UNIT}"))), text(&written));
+    assert_eq!(bench.running("web-main"), pid, "another description needs no new process");
+    bench.unitbee(&["status"]).exits(0).hides("drift");
+    bench.unitbee(&["plan"]).exits(0);
+}
+
+fn leaves_drop_ins_alone(bench: &Bench) {
+    let drop_in = format!("{UNIT}.d/50-mine.conf");
+    bench.sh(&format!(
+        "mkdir {UNIT}.d; printf '[Service]\\nEnvironment=MINE=1\\n' >{drop_in}
+        systemctl --user daemon-reload; systemctl --user restart web-main"
+    ));
+    bench.until("it is up again", Duration::from_secs(10), |bench| bench.get(8080, "/health").0 == 200);
+    assert!(bench.get(8080, "/env").1.contains("MINE=1\n"));
+    let status = bench.unitbee(&["status", "--json"]).exits(0).json();
+    assert_eq!(status[0]["drop_ins"], serde_json::json!([drop_in]), "{status:#}");
+    bench.unitbee(&["apply"]).exits(0).says("unchanged");
+    bench.project.write("unitbee.toml", web(&["--version", "two"], ""));
+    bench.unitbee(&["apply"]).exits(0);
+    assert!(bench.get(8080, "/env").1.contains("MINE=1\n"), "it is in effect for what is new too");
+    bench.unitbee(&["uninstall"]).exits(0).says("removed web-main");
+    assert!(bench.sh(&format!("cat {drop_in}")).contains("MINE=1"), "it is not ours to remove");
+    assert_eq!(bench.processes("web-main"), Vec::<u32>::new());
+}
