@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command as Process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use camino::Utf8Path;
 use unitbee::host::{Answer, Ask, Base, Command, Facts, FileFound, Host, HostError, HostPath, Observation, Query};
@@ -173,6 +174,32 @@ fn what_cannot_be_read_is_an_error_of_the_query() {
                 assert!(matches!(error, HostError::Change { .. }), "{rel:?}: {error:?}");
             }
         }
+    });
+}
+
+#[test]
+fn a_folder_that_others_work_in_can_be_read() {
+    alone("questions::a_folder_that_others_work_in_can_be_read", async |mut world| {
+        world.file("d/stays", "x");
+        let hosts = world.both();
+        let (folder, done) = (world.folder.join("d"), Arc::new(AtomicBool::new(false)));
+        let others = std::thread::spawn({
+            let (folder, done) = (folder.clone(), Arc::clone(&done));
+            move || {
+                while !done.load(Ordering::Relaxed) {
+                    (0..20).for_each(|n| fs::write(folder.join(n.to_string()), "x").unwrap());
+                    (0..20).for_each(|n| fs::remove_file(folder.join(n.to_string())).unwrap());
+                }
+            }
+        });
+        for host in hosts {
+            for _ in 0..40 {
+                let answers = ask(&host, [Ask::Tree(at(&folder))]).await.unwrap().answers;
+                assert!(matches!(&answers[..], [Answer::Tree(files)] if files.contains_key(Utf8Path::new("stays"))));
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        others.join().unwrap();
     });
 }
 

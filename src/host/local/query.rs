@@ -121,7 +121,8 @@ fn file(path: &Utf8Path) -> io::Result<Option<FileFound>> {
         return Err(io::Error::other("not a regular file"));
     }
     let mut content = Vec::new();
-    File::open(path)?.take(FILE_LIMIT as u64 + 1).read_to_end(&mut content)?;
+    let Some(opened) = found(File::open(path))? else { return Ok(None) };
+    opened.take(FILE_LIMIT as u64 + 1).read_to_end(&mut content)?;
     if content.len() > FILE_LIMIT {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
