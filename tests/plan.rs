@@ -16,18 +16,21 @@ use unitbee::service::secret::Secret;
 use unitbee::service::spec::EnvName;
 use unitbee::supervisor::{State, UnitStatus};
 
-const NOW: i64 = 1_800_000_000;
+const NOW_USEC: u64 = 1_800_000_000_000_000;
+
+/// All that is done here happens within one second.
+const A_MOMENT_USEC: u64 = 20_000;
 
 /// A host that carries out plans: files in a map, units that run as soon as they are started.
 struct World {
     files: BTreeMap<HostPath, Vec<u8>>,
     status: BTreeMap<String, UnitStatus>,
-    now: i64,
+    now_usec: u64,
 }
 
 impl World {
     fn new() -> Self {
-        Self { files: BTreeMap::new(), status: BTreeMap::new(), now: NOW }
+        Self { files: BTreeMap::new(), status: BTreeMap::new(), now_usec: NOW_USEC }
     }
 
     fn facts(&self) -> Facts {
@@ -42,7 +45,7 @@ impl World {
             state: "/home/bee/.local/state".into(),
             cgroup: None,
             boot_id: "b".into(),
-            now: self.now,
+            now_usec: self.now_usec,
             uptime: 100,
             ticks: 100,
             bus: true,
@@ -121,11 +124,12 @@ impl World {
     /// Carries out a plan.
     fn apply(&mut self, plan: &Plan) {
         self.write(plan);
-        self.now += 10;
+        self.now_usec += A_MOMENT_USEC;
+        let since = self.facts().now();
         for start in &plan.starts {
             let status = self.status.entry(start.unit.clone()).or_insert_with(|| stopped(&start.unit));
-            status.state = State::Running { pid: 1, since: self.now };
-            status.started_usec = Some(u64::try_from(self.now).unwrap() * 1_000_000);
+            status.state = State::Running { pid: 1, since };
+            status.started_usec = Some(self.now_usec);
             status.installed = true;
         }
         for unit in &plan.enable {
@@ -134,7 +138,7 @@ impl World {
         for status in self.status.values_mut() {
             status.needs_reload &= !plan.reload;
         }
-        self.now += 10;
+        self.now_usec += A_MOMENT_USEC;
     }
 }
 
@@ -234,7 +238,7 @@ fn a_crash_between_the_files_and_the_restart_is_made_good() {
     world.apply(&world.plan(&wanted("", "1", "s"), false).unwrap());
     let next = wanted("env = { A = \"1\" }\n", "1", "s");
     world.write(&world.plan(&next, false).unwrap());
-    world.now += 5;
+    world.now_usec += A_MOMENT_USEC;
     let plan = world.plan(&next, false).unwrap();
     assert!(plan.batch.puts.is_empty(), "the files are there already:\n{plan}");
     let why: Vec<&str> = plan.starts.iter().map(|start| start.why.as_str()).collect();

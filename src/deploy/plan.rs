@@ -269,8 +269,8 @@ impl Planner<'_> {
         let program = self.program(wanted, found)?;
         let current = installed.as_ref().map_or(0, |(header, _)| header.release);
         if let Some((header, file)) = &installed {
-            let starts_after = found.record.as_ref().map_or(0, |record| record.starts_after);
-            let same = self.draft(wanted, &program, current, starts_after)?;
+            let starts_after_usec = found.record.as_ref().map_or(0, |record| record.starts_after_usec);
+            let same = self.draft(wanted, &program, current, starts_after_usec)?;
             if header.intact
                 && header::body(&file.content) == header::body(&same.rendered.bytes)
                 && found.record.as_ref() == Some(&same.record)
@@ -287,7 +287,7 @@ impl Planner<'_> {
             }
         }
         let next = found.releases.keys().copied().max().unwrap_or(0).max(current) + 1;
-        let draft = self.draft(wanted, &program, next, self.observed.facts.now)?;
+        let draft = self.draft(wanted, &program, next, self.observed.facts.now_usec)?;
         Some(self.write(wanted, found, draft, next))
     }
 
@@ -314,7 +314,7 @@ impl Planner<'_> {
         None
     }
 
-    fn draft(&mut self, wanted: &Wanted, program: &Utf8Path, release: u32, starts_after: i64) -> Option<Draft> {
+    fn draft(&mut self, wanted: &Wanted, program: &Utf8Path, release: u32, starts_after_usec: u64) -> Option<Draft> {
         let spec = &wanted.spec;
         let target = Target { systemd: self.observed.systemd };
         let env = (!wanted.secrets.is_empty()).then(|| render::env_file(&wanted.secrets, target)).transpose();
@@ -334,7 +334,7 @@ impl Planner<'_> {
                     spec: spec.clone(),
                     program: program.to_owned(),
                     sha256,
-                    starts_after,
+                    starts_after_usec,
                 };
                 Some(Draft { rendered, record, env })
             }
@@ -384,7 +384,7 @@ impl Planner<'_> {
             Some(old) => diff::needs_restart(old, new).map(|key| format!("{key} changed")),
         };
         if let (None, Some(previous)) = (&why, &found.record) {
-            draft.record.starts_after = previous.starts_after;
+            draft.record.starts_after_usec = previous.starts_after_usec;
         }
         let record = draft.record.to_bytes();
         put(layout::release_spec(unit, release), 0o644, record.clone());
@@ -413,7 +413,8 @@ impl Planner<'_> {
         if !status.enabled || found.file.is_none() {
             self.plan.enable.push(wanted.spec.unit.to_string());
         }
-        let is_old = || status.started_usec.is_some_and(|started| record.outdates(started, self.observed.facts.now));
+        let is_old =
+            || status.started_usec.is_some_and(|started| record.outdates(started, self.observed.facts.now_usec));
         match &status.state {
             State::Stopped | State::Failed { .. } => {
                 let why = why.unwrap_or_else(|| format!("it is {}", status.state));

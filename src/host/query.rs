@@ -188,8 +188,8 @@ pub struct Facts {
     pub cgroup: Option<Utf8PathBuf>,
     /// `/proc/sys/kernel/random/boot_id`; empty where there is none.
     pub boot_id: String,
-    /// Unix time in seconds when the host answered.
-    pub now: i64,
+    /// Unix time in microseconds when the host answered; to the second where its `date` knows nothing finer.
+    pub now_usec: u64,
     /// Whole seconds since boot, for process start times.
     pub uptime: u64,
     /// Clock ticks a second (`getconf CLK_TCK`).
@@ -200,4 +200,12 @@ pub struct Facts {
     pub systemd: bool,
     /// Whether logind keeps the user's manager without a session (`/var/lib/systemd/linger/<user>` is there).
     pub linger: bool,
+}
+
+impl Facts {
+    /// Unix time in seconds when the host answered.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        i64::try_from(self.now_usec / 1_000_000).unwrap_or(i64::MAX)
+    }
 }

@@ -79,7 +79,7 @@ fn old_binary(seen: &Seen<'_>) -> Option<String> {
 fn unit_changed(seen: &Seen<'_>) -> Option<String> {
     let (record, started) = (seen.record?, seen.status?.started_usec?);
     let runs = matches!(seen.status?.state, State::Running { .. });
-    (runs && record.outdates(started, seen.facts.now))
+    (runs && record.outdates(started, seen.facts.now_usec))
         .then(|| format!("the process is older than release {}", record.release))
 }
 

@@ -176,7 +176,7 @@ async fn look(
     let spec = found.record.as_ref().map(|record| &record.spec).or(subject.spec.as_ref());
     let health = match (spec.and_then(|spec| spec.health.as_ref()), &status) {
         (Some(health), Some(UnitStatus { state: State::Running { since, .. }, .. })) => {
-            Some(probe(host, health, facts.now - since).await)
+            Some(probe(host, health, facts.now() - since).await)
         }
         _ => None,
     };
@@ -207,10 +207,10 @@ async fn look(
         },
         pid: status.as_ref().and_then(|status| status.pid),
         since,
-        now: facts.now,
+        now: facts.now(),
         restarts: status.as_ref().map_or(0, |status| status.restarts),
         memory_bytes: status.as_ref().and_then(|status| status.memory),
-        cpu_percent: status.as_ref().and_then(|status| cpu_percent(status, facts.now)),
+        cpu_percent: status.as_ref().and_then(|status| cpu_percent(status, facts.now())),
         tasks: status.as_ref().and_then(|status| status.tasks),
         health: health.map(|(word, _)| word),
         flags,

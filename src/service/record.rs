@@ -18,8 +18,9 @@ pub struct Record {
     pub program: Utf8PathBuf,
     /// Digest of the program, where it was shipped.
     pub sha256: Option<String>,
-    /// Unix time by the host's clock: a process that was started before it runs something older than this release.
-    pub starts_after: i64,
+    /// Unix time in microseconds by the host's clock: a process that was started before it runs something older than
+    /// this release.
+    pub starts_after_usec: u64,
 }
 
 impl Record {
@@ -35,12 +36,11 @@ impl Record {
         bytes
     }
 
-    /// Tells whether a process that was started at `started` (Unix time in microseconds) runs something older than
-    /// this release. A record from the future is that of a clock that was wrong, and says nothing.
+    /// Tells whether a process that was started at `started_usec` runs something older than this release. A record from
+    /// the future is that of a clock that was wrong, and says nothing.
     #[must_use]
-    pub fn outdates(&self, started: u64, now: i64) -> bool {
-        let started = i64::try_from(started / 1_000_000).unwrap_or(i64::MAX);
-        self.starts_after <= now && started < self.starts_after
+    pub fn outdates(&self, started_usec: u64, now_usec: u64) -> bool {
+        self.starts_after_usec <= now_usec && started_usec < self.starts_after_usec
     }
 
     /// Reads a record; `None` for one that is damaged or of another form, which is then no worse than none at all.

@@ -15,7 +15,7 @@ facts() {
   [ -e "/var/lib/systemd/linger/$user" ] && linger=1
   mark facts
   printf '%s\n' "os ${system%% *}" "arch ${system#* }" "user $user" "uid $uid" "home $home" "config $config" \
-    "data $data" "state $state" "cgroup $cgroup" "root $root" "boot_id $boot" "now $(date +%s)" "uptime ${up%%.*}" \
+    "data $data" "state $state" "cgroup $cgroup" "root $root" "boot_id $boot" "now $(date +%s.%N)" "uptime ${up%%.*}" \
     "ticks $ticks" "bus $bus" "systemd $systemd" "linger $linger"
 }
 

@@ -29,7 +29,7 @@ pub(super) fn observe(host: &str, query: &Query) -> Result<Observation, HostErro
 
 fn facts(places: &Places) -> Facts {
     let system = rustix::system::uname();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     Facts {
         os: system.sysname().to_string_lossy().into_owned(),
         arch: system.machine().to_string_lossy().into_owned(),
@@ -41,7 +41,7 @@ fn facts(places: &Places) -> Facts {
         state: places.state.clone(),
         cgroup: places.cgroup.clone(),
         boot_id: boot_id(),
-        now: i64::try_from(now).unwrap_or(i64::MAX),
+        now_usec: u64::try_from(now).unwrap_or(u64::MAX),
         uptime: fs::read("/proc/uptime").ok().and_then(|text| proc::uptime(&text)).unwrap_or(0),
         ticks: rustix::param::clock_ticks_per_second(),
         bus: fs::metadata(places.runtime().join("bus")).is_ok_and(|found| found.file_type().is_socket()),

@@ -170,7 +170,7 @@ fn facts(lines: &[u8]) -> Result<(Facts, Utf8PathBuf), Fault> {
         state: place("state")?,
         cgroup: if cgroup.is_empty() { None } else { Some(place("cgroup")?) },
         boot_id: word("boot_id")?,
-        now: i64::try_from(number("now")?).or_else(|_| garbled("a time that is too late"))?,
+        now_usec: microseconds(&word("now")?).map_or_else(|| garbled("no time"), Ok)?,
         uptime: number("uptime")?,
         ticks: number("ticks")?.max(1),
         bus: number("bus")? == 1,
@@ -243,6 +243,13 @@ impl<'a> System<'a> {
     }
 }
 
+/// Reads `1795202461.250999123`; a `date` that does not know `%N` leaves something else behind the point.
+fn microseconds(time: &str) -> Option<u64> {
+    let (seconds, rest) = time.split_once('.')?;
+    let fraction = rest.get(..6).and_then(|digits| digits.parse::<u32>().ok()).unwrap_or(0);
+    seconds.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction.into())
+}
+
 fn lines(text: &[u8]) -> impl Iterator<Item = &str> {
     text.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok())
 }
@@ -294,7 +301,7 @@ mod tests {
 
     const FACTS: &[u8] = b"os Linux\narch x86_64\nuser bee\nuid 1000\nhome /home/bee\nconfig /home/bee/.config\n\
         data /home/bee/.local/share\nstate /home/bee/.local/state\ncgroup \nroot /sys/fs/cgroup\n\
-        boot_id 704b1b77-eb5f-4ce4-ae49-feb58fcf5073\nnow 1795202461\nuptime 3382\nticks 100\nbus 1\nsystemd 1\nlinger 0\n";
+        boot_id 704b1b77-eb5f-4ce4-ae49-feb58fcf5073\nnow 1795202461.250999123\nuptime 3382\nticks 100\nbus 1\nsystemd 1\nlinger 0\n";
 
     fn query(asks: impl IntoIterator<Item = Ask>) -> Query {
         Query { asks: asks.into_iter().collect() }
@@ -309,6 +316,22 @@ mod tests {
         let seen = parse(&query([]), &[("facts", FACTS)]).unwrap();
         assert_eq!((seen.facts.uid, seen.facts.user.as_str(), seen.facts.cgroup), (1000, "bee", None));
         assert!(seen.facts.bus && seen.facts.systemd && !seen.facts.linger);
+    }
+
+    #[test]
+    fn the_time_is_as_fine_as_the_host_tells_it() {
+        for (said, expected) in [
+            ("1795202461.250999123", Some(1_795_202_461_250_999)),
+            ("1795202461.N", Some(1_795_202_461_000_000)),
+            ("1795202461.%N", Some(1_795_202_461_000_000)),
+            ("1795202461.", Some(1_795_202_461_000_000)),
+            ("99999999999999999999.0", None),
+            ("18446744073709551615.0", None),
+            ("-1.0", None),
+            ("soon", None),
+        ] {
+            assert_eq!(microseconds(said), expected, "{said}");
+        }
     }
 
     #[test]

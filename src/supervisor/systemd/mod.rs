@@ -55,7 +55,7 @@ struct Clock {
 
 impl Clock {
     fn of(facts: &Facts) -> Self {
-        Self { host_usec: u64::try_from(facts.now).unwrap_or(0).saturating_mul(1_000_000), read: Instant::now() }
+        Self { host_usec: facts.now_usec, read: Instant::now() }
     }
 
     fn now_usec(&self) -> u64 {
