@@ -176,6 +176,7 @@ fn what_no_supervisor_carries_is_wrong() {
 fn programs_are_shipped_found_or_looked_up() {
     let program = |word: &str| right(&format!("[service.a]\ncommand = ['{word}']")).units[0].spec.program.clone();
     assert_eq!(program("./bin//a"), Program::Shipped("/work/llm/bin/a".into()));
+    assert_eq!(program("./a").to_string(), "/work/llm/a");
     assert_eq!(program("../a"), Program::Shipped("/work/llm/../a".into()));
     assert_eq!(program("/opt/./{service}"), Program::Path("/opt/a".into()));
     assert_eq!(program("python3.13"), Program::Name("python3.13".to_owned()));

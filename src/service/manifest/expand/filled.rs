@@ -87,7 +87,7 @@ impl Fill<'_, '_, '_> {
         } else if path.is_absolute() || word.starts_with('~') {
             self.path_on_host(&word, span).map(Program::Path)
         } else if word.contains('/') {
-            Some(Program::Shipped(self.service.dir.join(direct(path))))
+            Some(Program::Shipped(direct(&self.service.dir.join(path))))
         } else {
             Some(Program::Name(word))
         }
