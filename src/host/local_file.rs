@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::HostError;
@@ -11,6 +11,8 @@ use super::HostError;
 /// What is known of a file of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalFile {
+    /// Where it is, past links and `..`.
+    pub path: Utf8PathBuf,
     /// SHA-256 in lower-case hexadecimal.
     pub sha256: String,
     /// Bytes.
@@ -51,7 +53,8 @@ fn read(path: &Utf8Path) -> std::io::Result<LocalFile> {
         len += count as u64;
     }
     let sha256 = hex::encode(digest.finalize());
-    Ok(LocalFile { sha256, len, executable, head })
+    let path = path.canonicalize_utf8()?;
+    Ok(LocalFile { path, sha256, len, executable, head })
 }
 
 /// Reads a text file of this machine; `None` where there is none.

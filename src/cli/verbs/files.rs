@@ -10,11 +10,13 @@ use super::super::fault::Usage;
 use super::super::output::Output;
 use super::super::output::progress::note;
 use super::super::work::{self, MANIFEST};
-use crate::host::{self, Base, Batch, Command, Content, End, HostPath, Put, printable};
+use crate::host::{self, Base, Batch, Command, Content, End, Host, HostPath, Put, printable};
 use crate::service::manifest::{self, Manifest, THIS_MACHINE};
 use crate::service::render::{self, Placement, Rendered, Target};
 use crate::service::spec::{Program, UnitSpec};
 use crate::supervisor::layout;
+
+const ANALYZE: &str = "systemd-analyze";
 
 /// `init`.
 pub async fn init(global: &Global, args: &Init, output: Output) -> Result<Exit> {
@@ -56,27 +58,42 @@ pub async fn render(global: &Global, args: &Render, output: Output) -> Result<Ex
 /// `verify`.
 pub async fn verify(global: &Global, args: &Services, output: Output) -> Result<Exit> {
     let manifest = work::manifest(global).await?;
-    let files = rendered(&manifest, args, Target::default(), &Places::Here).await?;
+    let this = host::open(THIS_MACHINE, THIS_MACHINE, &work::options(global));
+    let asked = this.run(&Command::new(ANALYZE).arg("--version")).await?;
+    // Keys that this machine's systemd does not know yet are mistakes to it.
+    let target = Target { systemd: version(&String::from_utf8_lossy(&asked.stdout)) };
+    let files = rendered(&manifest, args, target, &Places::Here).await?;
+    if asked.end == End::NotFound {
+        note("systemd-analyze is not on this machine: only unitbee's own checks were made");
+    } else {
+        analyze(this.as_ref(), &files).await?;
+    }
+    output.text(&format!("{} ok\n", super::super::output::plural(files.len(), "file")))?;
+    Ok(Exit::Done)
+}
+
+/// The number in `systemd 257 (257.9-1)`.
+fn version(text: &str) -> Option<u32> {
+    text.split_whitespace().nth(1)?.parse().ok()
+}
+
+async fn analyze(this: &dyn Host, files: &[Rendered]) -> Result<()> {
     let folder = host::scratch()?;
     let folder = Utf8Path::from_path(folder.path()).context("the temporary folder has a name that is no text")?;
     let paths: Vec<Utf8PathBuf> = files.iter().map(|file| folder.join(&file.name)).collect();
     write(paths.iter().cloned().zip(files.iter().map(|file| file.bytes.clone())).collect()).await?;
-    let command = Command::new("systemd-analyze")
+    let command = Command::new(ANALYZE)
         .args(["--user", "verify"])
         .args(paths.iter().map(|path| path.as_str()))
         // Any folder will do; without one it does not even begin.
         .env("XDG_RUNTIME_DIR", folder.as_str())
         .env("LC_ALL", "C");
-    let this = host::open(THIS_MACHINE, THIS_MACHINE, &work::options(global));
     let found = this.run(&command).await?;
-    if found.end == End::NotFound {
-        note("systemd-analyze is not on this machine: only unitbee's own checks were made");
-    } else if !found.success() || !found.stderr.is_empty() {
+    if !found.success() || !found.stderr.is_empty() {
         // It exits with 0 for settings that it would ignore: each of its lines is a mistake.
         anyhow::bail!("systemd-analyze does not accept the units:\n{}", printable(&found.stderr).trim_end());
     }
-    output.text(&format!("{} ok\n", super::super::output::plural(files.len(), "file")))?;
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// `schema`.
@@ -158,7 +175,10 @@ async fn rendered(manifest: &Manifest, services: &Services, target: Target, plac
 
 async fn program(spec: &UnitSpec, data: &Utf8Path, places: &Places) -> Result<Utf8PathBuf> {
     Ok(match (&spec.program, places) {
-        (Program::Shipped(path), Places::Here) | (Program::Path(path), Places::OnHost) => path.clone(),
+        (Program::Path(path), Places::OnHost) => path.clone(),
+        (Program::Shipped(path), Places::Here) => {
+            host::local_file(path).await?.map_or_else(|| path.clone(), |file| file.path)
+        }
         (Program::Path(_) | Program::Name(_), Places::Here) => Utf8PathBuf::from("/bin/sh"),
         (Program::Name(name), Places::OnHost) => Utf8Path::new("/usr/bin").join(name),
         (Program::Shipped(path), Places::OnHost) => {
