@@ -19,13 +19,13 @@ use crate::host::process::Signal;
     max_term_width = 100,
     after_help = "\
 Examples:
-  unitbee init                 write a starter manifest
-  unitbee plan                 show what would change; exit 2 when something would
-  unitbee apply -H gpu1        make gpu1 what the manifest says, and wait until it is healthy
-  unitbee status --json        the state of everything, for machines
+  unitbee init             write a starter manifest
+  unitbee plan             show what would change; exit 2 when something would
+  unitbee apply -H gpu1    make gpu1 what the manifest says, healthy
+  unitbee status --json    the state of everything, for machines
 
-Exit codes: 0 done; 1 failed; 2 changes pending; 3 not running or not healthy; 6 some hosts failed;
-64 usage; 65 manifest invalid."
+Exit codes: 0 done; 1 failed; 2 changes pending; 3 not running or not healthy;
+6 some hosts failed; 64 usage; 65 manifest invalid."
 )]
 pub struct Cli {
     /// Options of every verb.
@@ -81,7 +81,7 @@ pub enum Verb {
     #[command(
         name = "install-unit",
         alias = "install",
-        after_help = "Example:\n  unitbee install-unit web -H box --memory 1G --health http://127.0.0.1:8080/health -- ./web --port 8080"
+        after_help = "Example:\n  unitbee install-unit web -H box --memory 1G -- ./web --port 8080"
     )]
     InstallUnit(Box<InstallUnit>),
     /// Stop, disable and remove units, and prove that they are gone
@@ -229,37 +229,37 @@ pub struct InstallUnit {
     #[arg(long)]
     pub strict_limits: bool,
     /// Environment variable
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", requires = "command")]
     pub env: Vec<String>,
     /// Variable of this shell that is kept secret
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "command")]
     pub secret: Vec<String>,
     /// Working directory on the host
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", requires = "command")]
     pub working_dir: Option<String>,
     /// CPU cap in percent of one core: 200%
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", requires = "command")]
     pub cpu: Option<String>,
     /// Memory cap: 4G
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", requires = "command")]
     pub memory: Option<String>,
     /// Cap on processes and threads
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "command")]
     pub tasks: Option<u64>,
     /// Cap on open files
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "command")]
     pub nofile: Option<u64>,
     /// When it is started again
-    #[arg(long, value_name = "WHEN", value_enum)]
+    #[arg(long, value_name = "WHEN", value_enum, requires = "command")]
     pub restart: Option<When>,
     /// URL that a healthy service answers with 2xx
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", requires = "command")]
     pub health: Option<String>,
     /// How long it may take to get healthy
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", requires = "command")]
     pub within: Option<String>,
     /// URL that gets a POST before the service is signalled
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", requires = "command")]
     pub stop: Option<String>,
     /// The program and its arguments; without it the service is that of the manifest
     #[arg(last = true, value_name = "COMMAND")]

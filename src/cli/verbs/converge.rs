@@ -91,6 +91,9 @@ pub async fn apply_all(global: &Global, args: &Apply, output: Output) -> Result<
 pub async fn install(global: &Global, args: &InstallUnit, output: Output) -> Result<Exit> {
     let jobs = if args.command.is_empty() {
         work::of_manifest(global, &Services { services: vec![args.service.clone()] }).await?
+    } else if let Some(file) = &global.file {
+        let message = format!("{} is told by a command and by the manifest {file}", args.service);
+        return Err(Usage { message, hint: "leave out `-f`, or the command and its flags".into() }.into());
     } else {
         let manifest = from_flags(&flags(args)?).map_err(BadManifest)?;
         work::jobs(global, manifest.select(&[], &global.hosts)?)

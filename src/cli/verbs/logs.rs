@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::super::args::{Global, Logs};
 use super::super::exit::Exit;
+use super::super::fault::Usage;
 use super::super::output::Output;
 use super::super::output::progress::note;
 use super::super::work::{self, Job};
@@ -21,6 +22,10 @@ const AHEAD: usize = 1024;
 
 /// `logs`.
 pub async fn logs(global: &Global, args: &Logs, output: Output) -> Result<Exit> {
+    if args.raw && output.json {
+        let message = "JSON holds no bytes as they were written".to_owned();
+        return Err(Usage { message, hint: "leave out `--raw` or `--json`".into() }.into());
+    }
     let global = Global { file: args.file.clone().or_else(|| global.file.clone()), ..global.clone() };
     let jobs = work::of_installed(&global, &args.services).await?;
     let many = jobs.len() > 1 || jobs.iter().any(|job| job.subjects.len() > 1);
