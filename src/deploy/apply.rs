@@ -154,9 +154,6 @@ pub async fn apply(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) ->
 }
 
 /// Takes the host's lock and asks under it.
-///
-/// Waiting is done here and not on the host: sshd gives a connection ten sessions, and who waits there for the lock keeps
-/// one from the holder, who needs it to get done.
 pub(super) async fn lock(
     host: &Arc<dyn Host>,
     order: &Order<'_>,
@@ -166,7 +163,7 @@ pub(super) async fn lock(
     let deadline = Instant::now() + order.patience;
     let mut waits = false;
     loop {
-        match host.lock(LOCK, order.owner, Duration::ZERO, query).await {
+        match host.lock(LOCK, order.owner, query).await {
             Err(HostError::Busy { .. }) if Instant::now() < deadline => {
                 if !waits {
                     events(Event::Waiting);

@@ -290,16 +290,11 @@ pub trait Host: Debug + Send + Sync {
     /// Answers every question of `query`, with the host's [`Facts`], in one exchange.
     async fn query(&self, query: &Query) -> Result<Observation, HostError>;
 
-    /// Takes the lock `name`, waiting up to `wait` for another holder, and answers `query` under it, in one exchange.
+    /// Takes the lock `name` and answers `query` under it, in one exchange.
     ///
-    /// `owner` is told to whoever finds the lock taken. Fails with [`HostError::Busy`].
-    async fn lock(
-        &self,
-        name: &str,
-        owner: &str,
-        wait: Duration,
-        query: &Query,
-    ) -> Result<(Lease, Observation), HostError>;
+    /// `owner` is told to whoever finds the lock taken, as [`HostError::Busy`]: waiting is for the caller, because who
+    /// waited on the host would keep a session that the holder may need.
+    async fn lock(&self, name: &str, owner: &str, query: &Query) -> Result<(Lease, Observation), HostError>;
 
     /// Carries out `batch` in one exchange; `progress` is told the bytes sent so far.
     async fn change(&self, batch: &Batch, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), HostError>;

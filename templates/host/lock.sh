@@ -1,9 +1,8 @@
 # shellcheck shell=sh disable=SC2154
-# Takes the lock $1 for $2, waiting up to $3 seconds, answers the questions that follow, and holds the lock until its
-# standard input ends. The form of a lock is told in src/host/local/lock.rs.
+# Takes the lock $1 for $2, answers the questions that follow, and holds the lock until its standard input ends. The form of a lock is told in src/host/local/lock.rs.
 
-name=$1 owner=$2 patience=$3
-shift 3
+name=$1 owner=$2
+shift 2
 
 # Prints when process $1 started, unless it has ended.
 start_of() {
@@ -94,16 +93,17 @@ lock=$state/unitbee/lock/$name@${node%%/*}
 fresh=$state/unitbee/lock/.new.$nonce
 ours=$lock/$$.$started.$boot.$nonce
 
-waited=0
+looks=1
 until attempt; do
-  [ "$waited" -lt "$((patience * 10))" ] || {
+  # Who took it just now has not said yet who it is.
+  if [ -n "$holder" ] || [ "$looks" -eq 10 ]; then
     mark busy
     printf '%s' "$holder"
     mark end 0
     exit
-  }
-  sleep 0.1 2>/dev/null || { sleep 1 && waited=$((waited + 9)); }
-  waited=$((waited + 1))
+  fi
+  sleep 0.1 2>/dev/null || sleep 1
+  looks=$((looks + 1))
 done
 watcher=''
 trap 'give_back 2>/dev/null; [ -z "$watcher" ] || kill "$watcher"' EXIT

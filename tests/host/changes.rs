@@ -6,7 +6,6 @@ use std::os::unix::fs::symlink;
 use std::process::Command as Process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use camino::Utf8Path;
 use sha2::{Digest, Sha256};
@@ -235,7 +234,7 @@ fn a_full_disk_and_a_read_only_one_are_told() {
             let (what, why) = step(change(&host, puts([put(world.home().join("a/b"), 0o644, "x")])).await);
             assert!(what.starts_with("make folder "), "{what}");
             assert_eq!(why, "Read-only file system");
-            let locked = host.lock("apply", "me", Duration::ZERO, &Query::default()).await;
+            let locked = host.lock("apply", "me", &Query::default()).await;
             assert!(matches!(locked, Err(HostError::Change { detail, .. }) if detail == "Read-only file system"));
         }
     });

@@ -15,7 +15,7 @@ async fn ask_everything(host: &Arc<dyn Host>) -> Vec<HostError> {
     let run = Command::new("true").deadline(Duration::from_secs(3));
     vec![
         host.query(&query).await.unwrap_err(),
-        host.lock("apply", "me", Duration::ZERO, &query).await.unwrap_err(),
+        host.lock("apply", "me", &query).await.unwrap_err(),
         host.change(&Batch { puts: vec![put], ..Batch::default() }, &|_| ()).await.unwrap_err(),
         host.run(&run).await.unwrap_err(),
         host.pipe(&run).await.err().unwrap(),
@@ -26,7 +26,7 @@ async fn ask_everything(host: &Arc<dyn Host>) -> Vec<HostError> {
 fn lying(name: &str, script: &'static str, expected: impl FnOnce(&HostError) -> bool + Copy) {
     alone(name, async |mut world| {
         // The nonce is the word after the last one that is `sh`.
-        let find = "nonce=${SSH_ORIGINAL_COMMAND##*\\'sh\\' \\'}\nnonce=${nonce%%\\'*}\n";
+        let find = "nonce=${SSH_ORIGINAL_COMMAND##* sh \\'}\nnonce=${nonce%%\\'*}\n";
         let liar = world.program("liar", &format!("{find}{script}\n"));
         let host = world.ssh_to(&Far { config: &format!("ForceCommand {liar}"), ..Far::default() });
         let begun = Instant::now();
@@ -99,14 +99,14 @@ fn a_failure_that_is_made_of_escapes() {
 #[test]
 fn names_that_lead_elsewhere() {
     let facts = "os Linux\\narch x\\nuser u\\nuid 1\\nhome /h\\nconfig /c\\ndata /d\\nstate /s\\ncgroup \\nroot /r\\n\
-                 boot_id b\\nnow 1\\nuptime 1\\nticks 1\\nbus 0\\nsystemd 0\\nlinger 0\\n";
+                 boot_id b\\nnow 1.0\\nuptime 1\\nticks 1\\nbus 0\\nsystemd 0\\nlinger 0\\n";
     let digest = "a".repeat(64);
     let script = format!(
         "printf '\\n@%s begin\\n\\n@%s facts\\n{facts}\\n@%s tree\\n{digest}  ./../../etc/passwd\\n\\n@%s end 0\\n' \
          $nonce $nonce $nonce $nonce"
     );
     alone("hostile::names_that_lead_elsewhere", async |mut world| {
-        let find = "nonce=${SSH_ORIGINAL_COMMAND##*\\'sh\\' \\'}\nnonce=${nonce%%\\'*}\n";
+        let find = "nonce=${SSH_ORIGINAL_COMMAND##* sh \\'}\nnonce=${nonce%%\\'*}\n";
         let liar = world.program("liar", &format!("{find}{script}\n"));
         let host = world.ssh_to(&Far { config: &format!("ForceCommand {liar}"), ..Far::default() });
         let query = Query { asks: vec![Ask::Tree(HostPath::new(Base::Home, "x"))] };

@@ -11,7 +11,7 @@ use unitbee::host::{
     Query,
 };
 
-use crate::world::{eventually, skip};
+use crate::world::{eventually, skip, taken};
 
 const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
 
@@ -83,7 +83,7 @@ async fn everything(host: &Arc<dyn Host>) -> Facts {
         Ask::File(home("none")),
     ];
     let query = Query { asks: asks.into() };
-    let (lease, seen) = host.lock("apply", "ann", Duration::ZERO, &query).await.unwrap();
+    let (lease, seen) = host.lock("apply", "ann", &query).await.unwrap();
     let [
         Answer::File(Some(file)),
         Answer::Size(Some(200_000)),
@@ -95,10 +95,13 @@ async fn everything(host: &Arc<dyn Host>) -> Facts {
         panic!("{seen:?}")
     };
     assert_eq!((file.content.as_slice(), file.mode, tree.len()), (&b"hello\n\n"[..], 0o640, 1));
-    let busy = host.lock("apply", "bob", Duration::ZERO, &Query::default()).await.unwrap_err();
+    let busy = host.lock("apply", "bob", &Query::default()).await.unwrap_err();
     assert!(matches!(&busy, HostError::Busy { owner, .. } if owner == "ann"), "{busy:?}");
     drop(lease);
-    drop(host.lock("apply", "bob", Duration::from_secs(10), &Query::default()).await.unwrap());
+    drop(taken(host, "bob").await);
+
+    let many = vec![Ask::File(home("a b/c")); 200];
+    assert_eq!(host.query(&Query { asks: many }).await.unwrap().answers.len(), 200);
 
     let error = host
         .change(&Batch { removes: vec![HostPath::new(Base::Root, "etc/hostname")], ..Batch::default() }, &|_| ())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use unitbee::host::{HostError, Query};
 
-use crate::world::{alone, listing, signal};
+use crate::world::{alone, listing, signal, taken};
 
 #[test]
 fn a_lock_is_held_against_both_ways_in() {
@@ -15,19 +15,16 @@ fn a_lock_is_held_against_both_ways_in() {
         let none = Query::default();
         for holder in &hosts {
             for other in &hosts {
-                let (lease, _) = holder.lock("apply", "ann: apply", Duration::from_secs(5), &none).await.unwrap();
-                let error = other.lock("apply", "bob", Duration::ZERO, &none).await.unwrap_err();
+                let (lease, _) = taken(holder, "ann: apply").await;
+                let error = other.lock("apply", "bob", &none).await.unwrap_err();
                 assert!(matches!(&error, HostError::Busy { owner, .. } if owner == "ann: apply"), "{error:?}");
-                let (another, _) = other.lock("other", "bob", Duration::ZERO, &none).await.unwrap();
+                let (another, _) = other.lock("other", "bob", &none).await.unwrap();
                 drop(another);
-                let (waited, ()) = tokio::join!(other.lock("apply", "bob", Duration::from_secs(10), &none), async {
-                    tokio::time::sleep(Duration::from_millis(300)).await;
-                    drop(lease);
-                });
-                drop(waited.unwrap());
+                drop(lease);
+                drop(taken(other, "bob").await);
             }
         }
-        let error = hosts[1].lock("../x", "me", Duration::ZERO, &none).await.unwrap_err();
+        let error = hosts[1].lock("../x", "me", &none).await.unwrap_err();
         assert!(matches!(error, HostError::Unsendable { .. }), "{error:?}");
     });
 }
@@ -36,15 +33,14 @@ fn a_lock_is_held_against_both_ways_in() {
 fn the_lock_of_the_dead_is_taken_over() {
     alone("locks::the_lock_of_the_dead_is_taken_over", async |mut world| {
         let hosts = world.both();
-        let none = Query::default();
         for other in &hosts {
-            let (lease, _) = hosts[1].lock("apply", "ann", Duration::from_secs(5), &none).await.unwrap();
+            let (lease, _) = taken(&hosts[1], "ann").await;
             let lock = world.home().join(".local/state/unitbee/lock");
             let tokens: Vec<_> = listing(&lock).into_keys().filter(|path| path.contains('/')).collect();
             let [token] = &tokens[..] else { panic!("{tokens:?}") };
             let holder = token.split(['/', '.']).nth(1).unwrap();
             signal("KILL", holder);
-            let (next, _) = other.lock("apply", "bob", Duration::from_secs(2), &none).await.unwrap();
+            let (next, _) = taken(other, "bob").await;
             drop((lease, next));
         }
     });
@@ -59,8 +55,7 @@ fn of_many_one_at_a_time_has_the_lock() {
             let (host, busy) = (Arc::clone(&hosts[number % 2]), Arc::clone(&busy));
             tokio::spawn(async move {
                 let owner = number.to_string();
-                let locked = host.lock("apply", &owner, Duration::from_secs(30), &Query::default()).await;
-                let (lease, _) = locked.unwrap();
+                let (lease, _) = taken(&host, &owner).await;
                 assert!(!busy.swap(true, Ordering::SeqCst), "two have the lock");
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 busy.store(false, Ordering::SeqCst);

@@ -13,7 +13,7 @@ use unitbee::host::{
     Put, Query,
 };
 
-use crate::world::{Far, World, alone, children, eventually, running, signal, skip};
+use crate::world::{Far, World, alone, children, eventually, running, signal, skip, taken};
 
 fn sh(script: &str) -> Command {
     Command::new("sh").args(["-c", script])
@@ -68,7 +68,7 @@ fn what_a_killed_process_left_dies_on_the_host() {
         const NAME: &str = "4324.05";
         if std::env::var_os("UNITBEE_TEST_VICTIM").is_some() {
             let host = world.another();
-            let _lease = host.lock("apply", "victim", Duration::ZERO, &Query::default()).await.unwrap();
+            let _lease = host.lock("apply", "victim", &Query::default()).await.unwrap();
             let _pipe = host.pipe(&Command::new("sleep").arg(NAME)).await.unwrap();
             host.run(&Command::new("sleep").arg(NAME).deadline(Duration::from_secs(600))).await.unwrap();
         }
@@ -77,12 +77,12 @@ fn what_a_killed_process_left_dies_on_the_host() {
         victim.args([TEST, "--exact"]).env("UNITBEE_TEST_VICTIM", "1").stdout(Stdio::null()).stderr(Stdio::null());
         let mut victim = victim.spawn().unwrap();
         eventually("the sleeps are there", || running(NAME).len() >= 2).await;
-        let error = host.lock("apply", "me", Duration::ZERO, &Query::default()).await.unwrap_err();
+        let error = host.lock("apply", "me", &Query::default()).await.unwrap_err();
         assert!(matches!(&error, HostError::Busy { owner, .. } if owner == "victim"), "{error:?}");
         victim.kill().unwrap();
         victim.wait().unwrap();
         eventually("the sleeps are gone", || running(NAME).is_empty()).await;
-        drop(host.lock("apply", "me", Duration::from_secs(5), &Query::default()).await.unwrap());
+        drop(taken(&host, "me").await);
     });
 }
 
@@ -470,10 +470,10 @@ fn busybox_is_enough() {
         host.change(&batch, &|_| ()).await.unwrap();
         assert!(!world.home().join("a").exists());
 
-        let (lease, _) = host.lock("apply", "me", Duration::ZERO, &Query::default()).await.unwrap();
-        assert!(host.lock("apply", "you", Duration::ZERO, &Query::default()).await.is_err());
+        let (lease, _) = host.lock("apply", "me", &Query::default()).await.unwrap();
+        assert!(host.lock("apply", "you", &Query::default()).await.is_err());
         drop(lease);
-        drop(host.lock("apply", "you", Duration::from_secs(5), &Query::default()).await.unwrap());
+        drop(taken(&host, "you").await);
         let output = host.run(&Command::new("cat").env("A", "b\n").stdin("in")).await.unwrap();
         assert_eq!((output.end, output.stdout), (End::Exit(0), b"in".to_vec()));
         let name = format!("4325.{}", std::process::id());

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use unitbee::host::{self, Host, Options};
+use unitbee::host::{self, Host, HostError, Lease, Observation, Options, Query};
 
 /// Tells a test that it is in its own process, and where its folder is.
 const FOLDER: &str = "UNITBEE_TEST_WORLD";
@@ -261,6 +261,19 @@ fn processes(wanted: impl Fn(&str, &str) -> bool) -> Vec<u32> {
             !stat.contains(") Z ") && !stat.is_empty() && wanted(&stat, &String::from_utf8_lossy(&args))
         })
         .collect()
+}
+
+/// Takes the lock `apply` as soon as its holder has given it back.
+pub(crate) async fn taken(host: &Arc<dyn Host>, owner: &str) -> (Lease, Observation) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        match host.lock("apply", owner, &Query::default()).await {
+            Err(HostError::Busy { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            taken => return taken.unwrap(),
+        }
+    }
 }
 
 /// Waits until something is so, which it must become soon.

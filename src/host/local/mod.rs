@@ -12,11 +12,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use self::lock::{Held, Lock};
 use super::query::{Observation, Query};
 use super::{Batch, Command, Endpoint, Forward, Host, HostError, Lease, Output, Pipe, printable};
+
+/// How often a lock is looked at whose holder has no name yet.
+const LOOKS: u32 = 10;
 
 /// The machine that we run on.
 #[derive(Debug)]
@@ -68,17 +71,12 @@ impl Host for Local {
         self.apart("query", move |name| query::observe(name, &query)).await
     }
 
-    async fn lock(
-        &self,
-        name: &str,
-        owner: &str,
-        wait: Duration,
-        query: &Query,
-    ) -> Result<(Lease, Observation), HostError> {
+    async fn lock(&self, name: &str, owner: &str, query: &Query) -> Result<(Lease, Observation), HostError> {
         self.count();
         super::check_lock_name(&self.name, name)?;
-        let until = Instant::now() + wait;
+        let mut looks = 0;
         loop {
+            looks += 1;
             let (lock, text) = (Lock::of(name), owner.to_owned());
             let attempt = self.apart("lock", move |host| match lock.attempt(&text) {
                 Ok(Ok(())) => Ok(Ok(Held(lock))),
@@ -95,8 +93,9 @@ impl Host for Local {
                     let seen = self.apart("query", move |name| query::observe(name, &query)).await?;
                     return Ok((Lease { guard: Box::new(held) }, seen));
                 }
-                Err(holder) if Instant::now() >= until => return Err(super::busy(&self.name, holder.as_bytes())),
-                Err(_) => sleep(Duration::from_millis(50 + u64::from(std::process::id() % 50))).await,
+                // Who took it just now has not said yet who it is.
+                Err(holder) if holder.is_empty() && looks < LOOKS => sleep(Duration::from_millis(100)).await,
+                Err(holder) => return Err(super::busy(&self.name, holder.as_bytes())),
             }
         }
     }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::super::{Guard, printable};
 use super::frame::Framed;
+use super::script::Sendable;
 
 /// How much beside an answer is listened to: what a login shell prints, and what goes to standard error.
 const NOISE: usize = 64 << 10;
@@ -97,17 +98,23 @@ pub(super) enum Stderr {
 }
 
 impl Channel {
-    /// Starts `command`, which prints marks with `nonce`; `slot` is given back when it has ended.
+    /// Starts a script, which prints marks with `nonce`; `slot` is given back when it has ended.
     pub(super) async fn start(
         session: &Arc<Session>,
-        command: &str,
+        script: &Sendable,
         nonce: String,
         slot: OwnedSemaphorePermit,
     ) -> Result<Self, openssh::Error> {
-        let mut command = Arc::clone(session).arc_raw_command(command);
+        let mut command = Arc::clone(session).arc_raw_command(&script.line);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().await?;
         let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
-        let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return Err(openssh::Error::Disconnected) };
+        let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
+            return Err(openssh::Error::Disconnected);
+        };
+        if stdin.write_all(script.rest.as_bytes()).await.is_err() {
+            return Err(openssh::Error::Disconnected);
+        }
+        let stdin = Some(stdin);
         Ok(Self { stdin, stdout, stderr, nonce, ending: Ending { child: Some(child), slot: Some(slot) } })
     }
 

@@ -93,7 +93,7 @@ impl Ssh {
     async fn start(&self, during: &str, script: &str, args: &[&str]) -> Result<Channel, HostError> {
         self.exchanges.fetch_add(1, Ordering::Relaxed);
         let nonce = nonce();
-        let command = script::command(script, &nonce, args.iter().copied()).map_err(|detail| {
+        let command = script::sendable(script, &nonce, args.iter().copied()).map_err(|detail| {
             HostError::Unsendable { host: self.name.clone(), what: during.to_owned(), detail: detail.into() }
         })?;
         let until = Instant::now() + PATIENCE;
@@ -269,20 +269,12 @@ impl Host for Ssh {
         self.observed("query", query, &channel, &spoken)
     }
 
-    async fn lock(
-        &self,
-        name: &str,
-        owner: &str,
-        wait: Duration,
-        query: &Query,
-    ) -> Result<(Lease, Observation), HostError> {
+    async fn lock(&self, name: &str, owner: &str, query: &Query) -> Result<(Lease, Observation), HostError> {
         super::check_lock_name(&self.name, name)?;
         self.check("read", query.asks.iter().filter_map(|ask| words(ask).1), HostPath::fault)?;
-        let wait = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let seconds = wait.to_string();
-        let args: Vec<&str> = [name, owner, &seconds].into_iter().chain(arguments(query)).collect();
+        let args: Vec<&str> = [name, owner].into_iter().chain(arguments(query)).collect();
         let mut channel = self.start("lock", &script::LOCK, &args).await?;
-        let spoken = self.converse("lock", &mut channel, PATIENCE + Duration::from_secs(wait)).await?;
+        let spoken = self.converse("lock", &mut channel, PATIENCE).await?;
         let seen = self.observed("lock", query, &channel, &spoken)?;
         let beating = tokio::spawn(async move {
             while let Some(stdin) = channel.stdin()

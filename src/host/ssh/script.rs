@@ -18,36 +18,63 @@ pub(super) static RUN: LazyLock<String> = LazyLock::new(|| script!("frame", "pro
 pub(super) static PIPE: LazyLock<String> = LazyLock::new(|| script!("frame", "program", "pipe").text());
 
 impl Script {
-    /// Leaves out comments and empty lines: the far side does not read them.
+    /// Leaves out comments, empty lines and indentation: the far side does not read them.
     fn text(&self) -> String {
-        let lines = self.0.iter().flat_map(|part| part.lines());
-        let told = lines.filter(|line| !line.trim_start().starts_with('#') && !line.is_empty());
+        let lines = self.0.iter().flat_map(|part| part.lines()).map(str::trim_start);
+        let told = lines.filter(|line| !line.starts_with('#') && !line.is_empty());
         told.fold(String::new(), |text, line| text + line + "\n")
     }
 }
 
-/// Linux takes no more in one argument, and the login shell gets the whole command in one.
-const LONGEST: usize = 128 << 10;
+/// What every sshd takes as a command: dropbear's `MAX_CMD_LEN` is 9000. (With OpenSSH it is the 128 KiB that Linux
+/// takes in one argument, for the login shell gets the whole command in one.)
+const LONGEST_LINE: usize = 8999;
 
-/// Writes the command that runs `script` with `nonce` and `args`, or says why it cannot be sent.
-pub(super) fn command<'a>(
+/// Linux takes no more in one argument.
+const LONGEST_WORD: usize = 128 << 10;
+
+/// Nobody asks for so much; a shell that reads it byte by byte needs a second.
+const LONGEST: usize = 1 << 20;
+
+/// A script with its arguments, ready to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Sendable {
+    /// The command.
+    pub(super) line: String,
+    /// What the command reads from its standard input before anything else.
+    pub(super) rest: String,
+}
+
+/// Writes down how `script` is run with `nonce` and `args`, or says why it cannot be sent.
+pub(super) fn sendable<'a>(
     script: &str,
     nonce: &'a str,
     args: impl IntoIterator<Item = &'a str>,
-) -> Result<String, &'static str> {
+) -> Result<Sendable, &'static str> {
+    let mut words = String::new();
+    for word in [nonce].into_iter().chain(args) {
+        if word.len() >= LONGEST_WORD {
+            return Err("it is longer than a host takes");
+        }
+        words.push(' ');
+        quote(word, &mut words);
+    }
+    if script.contains('\0') || words.contains('\0') {
+        return Err("it holds a NUL byte");
+    }
     let mut line = String::from("exec sh -c ");
     quote(script, &mut line);
-    for word in ["sh", nonce].into_iter().chain(args) {
-        line.push(' ');
-        quote(word, &mut line);
+    line = line + " sh" + &words;
+    if line.len() <= LONGEST_LINE {
+        return Ok(Sendable { line, rest: String::new() });
     }
-    if line.contains('\0') {
-        Err("it holds a NUL byte")
-    } else if line.len() >= LONGEST {
-        Err("it is longer than a host takes")
-    } else {
-        Ok(line)
+    // The brackets see to it that half of it is nothing.
+    let rest = format!("{{\nset --{words}\n{script}\n}}\n");
+    if rest.len() > LONGEST {
+        return Err("it is longer than a host takes");
     }
+    // Only dd takes no byte more than that, whatever system it is from.
+    Ok(Sendable { line: format!("exec sh -c 'eval \"$(dd bs=1 count={} 2>/dev/null)\"'", rest.len()), rest })
 }
 
 /// Appends one word as sh, bash, zsh and fish alike read it.
@@ -102,7 +129,7 @@ mod tests {
         let words = ["", " ", "a'b", r"a\'b", r"\\", r"x\ny", "!!", "$HOME `id` \"q\"", "*?[a]~", "a\nb", "é\u{2028}"];
         for (shell, before) in [("sh", &[][..]), ("bash", &[]), ("busybox", &["ash"]), ("fish", &[]), ("zsh", &[])] {
             for word in words {
-                let line = command("printf %s \"$2\"", "n", [word]).unwrap();
+                let line = sendable("printf %s \"$2\"", "n", [word]).unwrap().line;
                 // Those that are not installed have no say; sh is.
                 let said = std::process::Command::new(shell).args(before).args(["-c", &line]).output();
                 if shell == "sh" || said.is_ok() {
@@ -114,9 +141,38 @@ mod tests {
 
     #[test]
     fn what_cannot_be_sent_is_refused() {
-        assert!(command("x", "n", ["a\0b"]).is_err());
-        assert!(command("x", "n", ["a".repeat(LONGEST).as_str()]).is_err());
-        assert_eq!(command("x", "n", ["a"]).unwrap(), "exec sh -c 'x' 'sh' 'n' 'a'");
+        assert!(sendable("x", "n", ["a\0b"]).is_err());
+        assert!(sendable("x", "n", ["a".repeat(LONGEST_WORD).as_str()]).is_err());
+        assert!(sendable("x", "n", ["a".repeat(1000).as_str(); 1100]).is_err());
+        let sent = Sendable { line: "exec sh -c 'x' sh 'n' 'a'".into(), rest: String::new() };
+        assert_eq!(sendable("x", "n", ["a"]).unwrap(), sent);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the script is run by the shell of this machine")]
+    fn what_is_too_long_for_a_command_is_read_by_it() {
+        use std::io::Write;
+        use std::process::{Command, Stdio};
+
+        let word = "it's a\\b $HOME\n".repeat(2000);
+        let sent = sendable("printf '%s|' \"$2\"; cat", "n", [word.as_str()]).unwrap();
+        assert!(sent.line.len() <= LONGEST_LINE && sent.rest.len() > LONGEST_LINE);
+        for (given, expected) in [(sent.rest.len(), format!("{word}|more")), (sent.rest.len() - 3, String::new())] {
+            let mut shell = Command::new("sh")
+                .args(["-c", &sent.line])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut stdin = shell.stdin.take().unwrap();
+            stdin.write_all(&sent.rest.as_bytes()[..given]).unwrap();
+            if given == sent.rest.len() {
+                stdin.write_all(b"more").unwrap();
+            }
+            drop(stdin);
+            let said = shell.wait_with_output().unwrap();
+            assert!(String::from_utf8_lossy(&said.stdout) == expected, "after {given} bytes: {said:?}");
+        }
     }
 
     /// A minute is a second here: the holder speaks for three of them, then falls silent and loses the lock.
@@ -132,7 +188,7 @@ mod tests {
         let lock = home.path().join(".local/state/unitbee/lock");
         let script = LOCK.replace("sleep 60", "sleep 1");
         let mut holder = Command::new("sh")
-            .args(["-c", &script, "sh", "n", "apply", "me", "0"])
+            .args(["-c", &script, "sh", "n", "apply", "me"])
             .env("HOME", home.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -161,7 +217,7 @@ mod tests {
     fn scripts_are_sent_without_their_comments() {
         for text in [&QUERY, &LOCK, &CHANGE, &RUN, &PIPE] {
             assert!(text.starts_with("nonce=$1\n") && !text.contains("shellcheck"), "{}", text.as_str());
-            assert!(text.len() < 16 << 10);
+            assert!(sendable(text, "n", ["some", "arguments"]).unwrap().rest.is_empty(), "{} bytes", text.len());
         }
     }
 }
