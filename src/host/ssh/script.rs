@@ -143,7 +143,7 @@ mod tests {
     fn what_cannot_be_sent_is_refused() {
         assert!(sendable("x", "n", ["a\0b"]).is_err());
         assert!(sendable("x", "n", ["a".repeat(LONGEST_WORD).as_str()]).is_err());
-        assert!(sendable("x", "n", ["a".repeat(1000).as_str(); 1100]).is_err());
+        assert!(sendable("x", "n", vec!["a".repeat(1000).as_str(); 1100]).is_err());
         let sent = Sendable { line: "exec sh -c 'x' sh 'n' 'a'".into(), rest: String::new() };
         assert_eq!(sendable("x", "n", ["a"]).unwrap(), sent);
     }
