@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
+use rustix::process::Signal;
+
 use super::lab::{LabHost, lab};
 use super::project::Project;
 use super::run::{Run, Running};
 use super::target::{Reach, Target};
 
-const UNITBEE: &str = env!("CARGO_BIN_EXE_unitbee");
+pub(crate) const UNITBEE: &str = env!("CARGO_BIN_EXE_unitbee");
 
 /// Without what only a debugger wants it is a third as large: it is copied into hosts.
 static STRIPPED: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -103,6 +105,15 @@ impl Bench {
             self.root("pkill -KILL -x unitbee || true");
         }
         running.kill()
+    }
+
+    /// Has a unitbee that works on the host's services stop as Ctrl-C does.
+    pub(crate) fn interrupt(&self, running: Running) -> Run {
+        match self.target.reach {
+            Reach::Here => drop(self.root("pkill -INT -x unitbee")),
+            Reach::Ssh => running.signal(Signal::INT),
+        }
+        running.end()
     }
 
     /// Runs a script on the host as the user of the services, past sshd and without a session.

@@ -6,6 +6,10 @@ use std::io::Write;
 use super::bench::Bench;
 use super::manifest::web;
 
+/// Names that `status --json` always has.
+const STABLE: &str = "host unit service instance manager state pid since restarts memory_bytes cpu_percent tasks health \
+                      flags release";
+
 pub(crate) fn subject(bench: &Bench) {
     let first = installs(bench);
     changes_nothing_twice(bench, first);
@@ -28,6 +32,9 @@ fn installs(bench: &Bench) -> u32 {
     let program = bench.program(pid);
     assert!(program.starts_with("/home/bee/.local/share/unitbee/store/") && program.ends_with("/daemon"), "{program}");
     bench.unitbee(&["status"]).exits(0).says("running").says("healthy");
+    let status = bench.unitbee(&["status", "--json"]).exits(0).json();
+    let missing: Vec<_> = STABLE.split(' ').filter(|name| status[0].get(name).is_none()).collect();
+    assert!(missing.is_empty(), "machines count on {missing:?}: {status:#}");
     pid
 }
 

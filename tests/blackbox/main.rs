@@ -18,6 +18,7 @@ mod killed;
 mod lab;
 mod ladder;
 mod lifecycle;
+mod logs;
 mod manifest;
 mod ownership;
 mod persistence;
@@ -30,6 +31,7 @@ mod secrets;
 mod target;
 mod truth;
 mod uninstall;
+mod unreachable;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -60,11 +62,13 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("killed", killed::subject, FEW),
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
+    ("logs", logs::subject, FEW),
     ("ownership", ownership::subject, FEW),
     ("persistence", persistence::subject, ALL),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("secrets", secrets::subject, FEW),
     ("uninstall", uninstall::subject, ALL),
+    ("unreachable", unreachable::subject, &[&SYSTEMD_247, &SYSTEMD_262]),
 ];
 
 fn main() -> ExitCode {

@@ -1,10 +1,12 @@
 //! One run of unitbee: what it said and how it ended.
 
 use std::fmt;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// No run takes as long as this; one that does hangs.
@@ -90,14 +92,29 @@ impl Running {
         self.end()
     }
 
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Takes standard output, line by line; the run that ends has none then.
+    pub(crate) fn lines(&mut self) -> Lines {
+        let (sender, lines) = mpsc::channel();
+        let stdout = BufReader::new(self.child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
+        });
+        Lines(lines)
+    }
+
     /// Waits for the end.
     pub(crate) fn end(self) -> Run {
-        let pid = rustix::process::Pid::from_child(&self.child);
+        let pid = Pid::from_child(&self.child);
         let (sender, receiver) = mpsc::channel();
         let child = self.child;
         std::thread::spawn(move || sender.send(child.wait_with_output()));
         let output = receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+            kill_process(pid, Signal::KILL).ok();
             panic!("still running after {PATIENCE:?}: {}", self.line)
         });
         let output = output.unwrap();
@@ -107,6 +124,25 @@ impl Running {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             took: self.begun.elapsed(),
+        }
+    }
+}
+
+/// Lines as a run writes them.
+pub(crate) struct Lines(mpsc::Receiver<String>);
+
+impl Lines {
+    /// Awaits a line that holds `text`.
+    #[track_caller]
+    pub(crate) fn until(&self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = Vec::new();
+        loop {
+            match self.0.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("no line with {text:?} ({error}), but {seen:#?}"),
+            }
         }
     }
 }
