@@ -1,38 +1,58 @@
 //! The table of `status`.
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
 use crate::host::printable;
 use crate::observe::Row;
 
 const UNITS: [(&str, u64); 4] = [("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)];
 
+const COLUMNS: [&str; 11] =
+    ["HOST", "UNIT", "STATE", "HEALTH", "PID", "UP", "RESTARTS", "MEMORY", "CPU", "RELEASE", "FLAGS"];
+
 /// The rows as a table, and under it every flag with its reason and the command that mends it.
 #[must_use]
 pub fn status(rows: &[&Row], width: Option<u16>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    if let Some(width) = width {
-        table.set_width(width);
-    }
-    let columns = ["HOST", "UNIT", "STATE", "HEALTH", "PID", "UP", "RESTARTS", "MEMORY", "CPU", "RELEASE", "FLAGS"];
-    table.set_header(columns);
-    for row in rows {
-        table.add_row(cells(row));
-    }
-    let mut text = String::new();
-    for line in table.lines() {
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+    let mut text = lines(rows.iter().map(|row| cells(row)).collect(), width);
     for row in rows {
         for flag in &row.flags {
             text.push_str(&format_flag(row, flag));
         }
     }
     text
+}
+
+fn lines(rows: Vec<Vec<String>>, width: Option<u16>) -> String {
+    let wide = grid(rows.clone());
+    let fits = |width: &u16| wide.lines().all(|line| line.trim_end().chars().count() <= usize::from(*width));
+    let table = match width.filter(|width| !fits(width)) {
+        Some(width) => narrow(rows, width),
+        None => wide,
+    };
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+fn grid(rows: Vec<Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(COLUMNS).add_rows(rows);
+    table
+}
+
+/// Only hosts and states are broken: parts of names and numbers help nobody. Flags are counted, as they are told below.
+fn narrow(mut rows: Vec<Vec<String>>, width: u16) -> Table {
+    for flags in rows.iter_mut().filter_map(|row| row.last_mut()).filter(|flags| *flags != "-") {
+        *flags = flags.split(' ').count().to_string();
+    }
+    let mut table = grid(rows);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    for (name, column) in COLUMNS.iter().zip(table.column_iter_mut()) {
+        column.set_padding((0, 1));
+        if !matches!(*name, "HOST" | "STATE") {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    table
 }
 
 fn cells(row: &Row) -> Vec<String> {
@@ -97,11 +117,29 @@ pub fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{age, size};
+    use super::{age, lines, size};
 
     #[test]
     fn ages_and_sizes_are_short() {
         assert_eq!([0, 59, 60, 3_600, 11_520, 792_000].map(age), ["0s", "59s", "1m", "1h 0m", "3h 12m", "9d 4h"]);
         assert_eq!([0, 1023, 1536, 5 << 20, 4 << 30].map(size), ["0B", "1023B", "1.5K", "5.0M", "4.0G"]);
+    }
+
+    #[test]
+    fn a_narrow_table_breaks_no_names_and_no_numbers() {
+        let row = |state: &str, flags: &str| {
+            let row = ["gpu1", "llm-8080", state, "healthy", "4711", "3h 12m", "0", "1.2G", "3.1%", "12", flags];
+            row.map(str::to_owned).to_vec()
+        };
+        let rows = || vec![row("running", "-"), row("failed (exit code 7)", "crash-looping old-binary")];
+        insta::assert_snapshot!(lines(rows(), Some(80)), @r"
+        HOST UNIT     STATE      HEALTH  PID  UP     RESTARTS MEMORY CPU  RELEASE FLAGS
+        gpu1 llm-8080 running    healthy 4711 3h 12m 0        1.2G   3.1% 12      -
+        gpu1 llm-8080 failed     healthy 4711 3h 12m 0        1.2G   3.1% 12      2
+                      (exit code
+                      7)
+        ");
+        assert_eq!(lines(rows(), Some(200)), lines(rows(), None));
+        assert!(lines(rows(), None).starts_with(" HOST  UNIT      STATE "));
     }
 }
