@@ -12,6 +12,12 @@ use crate::deploy::Event;
 use crate::host::printable;
 use crate::lifecycle::StoppedBy;
 
+/// A host that does something.
+const WORKS: &str = "{spinner} {prefix:.bold} {msg} ({elapsed})";
+
+/// A host that is sent files.
+const SENDS: &str = "{spinner} {prefix:.bold} [{bar:24}] {msg} ({elapsed})";
+
 /// Shows what happens on each host.
 #[derive(Debug)]
 pub struct Progress {
@@ -61,9 +67,12 @@ impl Progress {
                 let Ok(mut hosts) = hosts.lock() else { return };
                 let bar = hosts.entry(host.to_owned()).or_insert_with(|| spinner(all, host));
                 if let Event::Sent { bytes, total } = event {
-                    bar.set_message(format!("sends {} of {}", super::table::size(*bytes), super::table::size(*total)));
-                    bar.tick();
+                    bar.set_style(style(SENDS));
+                    bar.set_length(*total);
+                    bar.set_position(*bytes);
+                    bar.set_message(format!("{} of {}", super::table::size(*bytes), super::table::size(*total)));
                 } else if let Some(text) = self.words(event) {
+                    bar.set_style(style(WORKS));
                     bar.set_message(text);
                 }
             }
@@ -136,11 +145,14 @@ pub fn note(line: &str) {
     writeln!(anstream::stderr(), "{line}").ok();
 }
 
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    style.progress_chars("=> ")
+}
+
 fn spinner(all: &MultiProgress, host: &str) -> ProgressBar {
     let bar = all.add(ProgressBar::new_spinner());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:.bold} {msg} ({elapsed})") {
-        bar.set_style(style);
-    }
+    bar.set_style(style(WORKS));
     bar.set_prefix(printable(host.as_bytes()));
     bar.enable_steady_tick(std::time::Duration::from_millis(120));
     bar
