@@ -29,6 +29,7 @@ mod project;
 mod run;
 mod secrets;
 mod target;
+mod terminal;
 mod truth;
 mod uninstall;
 mod unreachable;
@@ -67,6 +68,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("persistence", persistence::subject, ALL),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("secrets", secrets::subject, FEW),
+    ("terminal", terminal::subject, &[&SYSTEMD_262]),
     ("uninstall", uninstall::subject, ALL),
     ("unreachable", unreachable::subject, &[&SYSTEMD_247, &SYSTEMD_262]),
 ];
