@@ -18,6 +18,7 @@ mod killed;
 mod lab;
 mod ladder;
 mod lifecycle;
+mod limits;
 mod logs;
 mod manifest;
 mod ownership;
@@ -42,7 +43,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use self::bench::Bench;
-use self::target::{HERE, NO_POLKIT, SYSTEMD_247, SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target};
+use self::target::{HERE, NO_POLKIT, SYSTEMD_247, SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target, VM};
 
 /// Trials at once.
 const AT_ONCE: usize = 6;
@@ -56,6 +57,8 @@ const ALL: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262
 const FEW: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &HERE];
 
 const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
+    // Minutes on an emulated machine: it begins first, so that the others run beside it. They would take as long there.
+    ("limits", limits::subject, &[&VM, &SYSTEMD_247, &SYSTEMD_262]),
     ("converge", converge::subject, ALL),
     ("crash", crash::subject, ALL),
     ("crowd", crowd::subject, FEW),

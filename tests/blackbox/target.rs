@@ -12,7 +12,7 @@ pub(crate) struct Target {
     pub(crate) options: &'static [&'static str],
     /// Where unitbee runs.
     pub(crate) reach: Reach,
-    /// Whether limits hold there: the containers of the lab have no controllers.
+    /// Whether limits hold there: the lab's containers may have no controllers.
     pub(crate) limits_hold: bool,
 }
 
@@ -36,6 +36,9 @@ pub(crate) static HERE: Target =
 
 /// A host that lets nobody decide that services outlive a session.
 pub(crate) static NO_POLKIT: Target = over_ssh("no-polkit", "trixie", &["--suite", "trixie", "--no-polkit"]);
+
+/// A machine with a kernel of its own, where limits hold. Emulated, a login to it takes seconds.
+pub(crate) static VM: Target = Target { limits_hold: true, ..over_ssh("vm", "vm", &["--kind", "vm"]) };
 
 const fn over_ssh(name: &'static str, base: &'static str, options: &'static [&'static str]) -> Target {
     Target { name, base, options, reach: Reach::Ssh, limits_hold: false }

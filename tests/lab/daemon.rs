@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! daemon --port N [--health-after MS] [--unhealthy] [--version TEXT] [--exit-after MS --code N] [--deaf]
-//!        [--shutdown none] [--eat MIB] [--spin] [--children]
+//!        [--shutdown none] [--eat MIB] [--spin THREADS] [--crowd THREADS] [--children]
 //! ```
 
 use std::collections::HashMap;
@@ -26,7 +26,8 @@ struct Habits {
     deaf: bool,
     no_shutdown: bool,
     eat: usize,
-    spin: bool,
+    spin: usize,
+    crowd: usize,
     children: bool,
 }
 
@@ -56,15 +57,13 @@ fn main() {
             exit(code);
         });
     }
-    if habits.spin {
-        for _ in 0..2 {
-            thread::spawn(|| {
-                let mut x = 0_u64;
-                loop {
-                    x = std::hint::black_box(x.wrapping_add(1));
-                }
-            });
-        }
+    for _ in 0..habits.spin {
+        thread::spawn(|| {
+            let mut x = 0_u64;
+            loop {
+                x = std::hint::black_box(x.wrapping_add(1));
+            }
+        });
     }
     if habits.eat > 0 {
         let mib = habits.eat;
@@ -77,6 +76,11 @@ fn main() {
             thread::sleep(Duration::from_secs(1000));
             drop(eaten);
         });
+    }
+    if habits.crowd > 0 {
+        let asleep = || thread::Builder::new().spawn(|| thread::sleep(Duration::from_secs(1000)));
+        let crowd = (0..habits.crowd).filter(|_| asleep().is_ok()).count();
+        println!("daemon has {crowd} of {} threads", habits.crowd);
     }
     serve(&habits);
 }
@@ -96,7 +100,8 @@ fn read() -> Habits {
             "--deaf" => habits.deaf = true,
             "--shutdown" => habits.no_shutdown = value() == "none",
             "--eat" => habits.eat = value().parse().expect("--eat"),
-            "--spin" => habits.spin = true,
+            "--spin" => habits.spin = value().parse().expect("--spin"),
+            "--crowd" => habits.crowd = value().parse().expect("--crowd"),
             "--children" => habits.children = true,
             other => panic!("unknown habit {other}"),
         }

@@ -1,0 +1,170 @@
+//! Limits hold where the host can hold them, proven by what the kernel did; elsewhere `status` says that they do not.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::bench::Bench;
+
+/// Longer than a restart, an emulated machine, and three lives of a service that eats.
+const LATER: Duration = Duration::from_mins(2);
+
+/// What each unit may have at most.
+struct Capped {
+    unit: &'static str,
+    /// MiB.
+    memory: u64,
+    /// Percent of one core.
+    cpu: u64,
+    tasks: u64,
+}
+
+/// Stays below all it may have, beside those that do not.
+const CALM: Capped = Capped { unit: "calm-main", memory: 96, cpu: 150, tasks: 50 };
+/// Spins on every core.
+const BUSY: Capped = Capped { unit: "busy-main", memory: 64, cpu: 50, tasks: 50 };
+/// Wants 200 threads.
+const CROWDED: Capped = Capped { unit: "crowded-main", memory: 64, cpu: 100, tasks: 40 };
+/// Eats 200 MiB each time it is started.
+const GREEDY: Capped = Capped { unit: "greedy-main", memory: 48, cpu: 100, tasks: 50 };
+
+pub(crate) fn subject(bench: &Bench) {
+    bench.project.write("unitbee.toml", manifest(bench.root("nproc").trim()));
+    if bench.target.limits_hold { hold(bench) } else { are_told_not_to_hold(bench) }
+}
+
+fn manifest(cores: &str) -> String {
+    let service = |port: u16, capped: &Capped, habits: &[&str], keys: &str| {
+        let port = port.to_string();
+        let command = [&["./daemon", "--port", &port], habits].concat();
+        let Capped { unit, memory, cpu, tasks } = capped;
+        let name = unit.strip_suffix("-main").unwrap();
+        format!(
+            r#"
+[service.{name}]
+command = {command:?}
+limits = {{ memory = "{memory}M", cpu = "{cpu}%", tasks = {tasks} }}
+restart = {{ delay = "500ms", max_delay = "500ms", give_up_after = 2 }}
+stop = {{ term = "2s" }}
+{keys}
+"#
+        )
+    };
+    let health = r#"health = { url = "http://127.0.0.1:8080/health", healthy_for = "100ms" }"#;
+    [
+        service(8080, &CALM, &["--eat", "24"], health),
+        service(8081, &BUSY, &["--spin", cores], ""),
+        service(8082, &CROWDED, &["--crowd", "200"], ""),
+        service(8083, &GREEDY, &["--eat", "200"], ""),
+    ]
+    .concat()
+}
+
+fn hold(bench: &Bench) {
+    bench.unitbee(&["apply", "--strict-limits", "calm", "busy", "crowded"]).exits(0).hides("limit-not-effective");
+    let pids = [CALM, BUSY, CROWDED].map(|capped| bench.running(capped.unit));
+    memory_holds(bench);
+    tasks_hold(bench);
+    cpu_holds(bench);
+    assert!(number(bench, &CALM, "memory.current") > 24 << 20, "it has not eaten what it may");
+    kernel_has(bench, &CALM);
+    assert_eq!([CALM, BUSY, CROWDED].map(|capped| bench.running(capped.unit)), pids, "a neighbour died");
+
+    bench.project.log_out();
+    bench.reboot(&["--hard"]);
+    bench.until("it is out of memory again", LATER, |bench| bench.property(GREEDY.unit, "ActiveState") == "failed");
+    for capped in [CALM, BUSY, CROWDED] {
+        kernel_has(bench, &capped);
+    }
+    let status = bench.unitbee(&["status"]).exits(3).hides("limit-not-effective");
+    assert_eq!(status.stdout.matches("out of memory (oom-kill)").count(), 2, "in the state and in the flag: {status}");
+}
+
+fn memory_holds(bench: &Bench) {
+    bench.unitbee(&["apply", "greedy"]);
+    bench.until("it is given up", LATER, |bench| bench.property(GREEDY.unit, "ActiveState") == "failed");
+    let said = bench.sh("journalctl --user --quiet --output=cat --unit=greedy-main");
+    assert_eq!(said.matches("daemon 1 is up").count(), 3, "a start and two restarts: {said}");
+    assert_eq!(said.matches("A process of this unit has been killed by the OOM killer").count(), 3, "{said}");
+    assert_eq!(bench.property(GREEDY.unit, "Result"), "oom-kill");
+
+    let reason = "out of memory (oom-kill)";
+    bench.unitbee(&["status"]).exits(3).says(&format!("failed ({reason}")).hides("limit-not-effective");
+    let status = status(bench, &GREEDY, 3);
+    assert_eq!(status["state"], "failed", "{status:#}");
+    assert!(status["reason"].as_str().is_some_and(|said| said.starts_with(reason)), "{status:#}");
+}
+
+fn tasks_hold(bench: &Bench) {
+    assert_eq!(number(bench, &CROWDED, "pids.current"), CROWDED.tasks);
+    let said = bench.sh("journalctl --user --quiet --output=cat --unit=crowded-main");
+    assert!(said.contains("daemon has 39 of 200 threads"), "{said}");
+    let status = status(bench, &CROWDED, 0);
+    assert_eq!((&status["tasks"], &status["flags"]), (&CROWDED.tasks.into(), &Value::Array(Vec::new())), "{status:#}");
+}
+
+/// Holds what the kernel counted against the host's own clock, both ends of the window seen by one script.
+fn cpu_holds(bench: &Bench) {
+    let seen = bench.root(&format!(
+        "folder=$({})
+        look() {{ read -r up _ </proc/uptime; read -r _ used <$folder/cpu.stat; echo $up $used; }}
+        look; sleep 10; look",
+        folder(&BUSY)
+    ));
+    let seen: Vec<f64> = seen.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    let [up, used, later_up, later_used] = seen[..] else { panic!("{seen:?}") };
+    let percent = (later_used - used) / (later_up - up) / 10_000.0;
+    assert_is_quota(percent);
+
+    // It counts from the start, in whole seconds of the host's clock.
+    let status = status(bench, &BUSY, 0);
+    assert!(status["now"].as_i64().unwrap() - status["since"].as_i64().unwrap() > 20, "{status:#}");
+    assert_is_quota(status["cpu_percent"].as_f64().unwrap());
+    assert_eq!(status["flags"], Value::Array(Vec::new()), "{status:#}");
+}
+
+#[track_caller]
+fn assert_is_quota(percent: f64) {
+    let quota = f64::from(u32::try_from(BUSY.cpu).unwrap());
+    assert!((percent - quota).abs() <= quota / 10.0, "{percent:.1} % where {quota} % are allowed");
+}
+
+fn kernel_has(bench: &Bench, capped: &Capped) {
+    let files = bench.root(&format!("cd $({}); cat memory.max memory.swap.max cpu.max pids.max", folder(capped)));
+    let Capped { unit, memory, cpu, tasks } = capped;
+    let wanted = format!("{}\n0\n{} 100000\n{tasks}\n", memory << 20, cpu * 1000);
+    assert_eq!(files, wanted, "{unit}");
+}
+
+fn are_told_not_to_hold(bench: &Bench) {
+    let gap = "memory: the memory controller is not delegated to the user's manager; \
+               cpu: the cpu controller is not delegated to the user's manager; \
+               tasks: the pids controller is not delegated to the user's manager";
+    let said = format!("calm-main limit-not-effective: {gap}");
+    bench.unitbee(&["apply", "calm", "crowded"]).exits(0).says(&said);
+    let table = bench.unitbee(&["status", "calm"]).exits(0);
+    table
+        .says(&format!("limit-not-effective calm-main on {}: {gap}", bench.host.name))
+        .says("mend: sudo systemctl edit");
+    let status = status(bench, &CALM, 0);
+    assert_eq!(status["flags"][0]["kind"], "limit-not-effective", "{status:#}");
+    assert_eq!(status["flags"][0]["reason"], gap, "{status:#}");
+    assert_eq!(status["memory_bytes"], Value::Null, "what nobody counts is not told: {status:#}");
+
+    let strict = bench.unitbee(&["apply", "--strict-limits", "calm"]).exits(1);
+    strict.says("calm-main runs, but a limit does not hold: memory: the memory controller");
+    bench.running(CALM.unit);
+}
+
+fn status(bench: &Bench, capped: &Capped, code: i32) -> Value {
+    bench.unitbee(&["status", "--json", capped.unit]).exits(code).json()[0].clone()
+}
+
+/// Finds the unit's cgroup, in shell.
+fn folder(capped: &Capped) -> String {
+    format!("find /sys/fs/cgroup -type d -path '*/rbee.slice/{}.service'", capped.unit)
+}
+
+fn number(bench: &Bench, capped: &Capped, file: &str) -> u64 {
+    bench.root(&format!("cat $({})/{file}", folder(capped))).trim().parse().unwrap()
+}
