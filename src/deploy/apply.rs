@@ -18,7 +18,7 @@ use crate::lifecycle::stop::StopError;
 use crate::lifecycle::{LifecycleError, Service, graceful_shutdown};
 use crate::observe::flags::limit_gap;
 use crate::service::spec::{Limits, UnitSpec};
-use crate::supervisor::{self, Persistence, Supervisor, SupervisorError, layout};
+use crate::supervisor::{self, Approach, Persistence, Supervisor, SupervisorError, layout};
 
 /// The host-wide lock that everything which changes units takes.
 pub(super) const LOCK: &str = "apply";
@@ -125,18 +125,30 @@ pub(super) struct Site {
     pub(super) supervisor: Option<Supervisor>,
 }
 
+/// How far the way to the manager has been gone.
+enum Way {
+    Approach(Approach),
+    Supervisor(Supervisor),
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self::Approach(Approach::default())
+    }
+}
+
 /// What would be done on `host`; nothing is.
 pub async fn preview(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) -> Result<Plan, ApplyError> {
-    let observation = host.query(&survey::query(order.wanted)).await?;
-    let (plan, _) = look(host, order, observation, None, events).await?;
+    let (observation, approach) = supervisor::query(host, &survey::query(order.wanted)).await?;
+    let (plan, _) = look(host, order, observation, Way::Approach(approach), events).await?;
     Ok(plan)
 }
 
 /// Makes `host` what is wanted, and waits until everything that was started is healthy.
 pub async fn apply(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) -> Result<Applied, ApplyError> {
     let query = survey::query(order.wanted);
-    let observation = host.query(&query).await?;
-    let (plan, site) = look(host, order, observation, None, events).await?;
+    let (observation, approach) = supervisor::query(host, &query).await?;
+    let (plan, site) = look(host, order, observation, Way::Approach(approach), events).await?;
     if plan.is_empty() {
         return Ok(Applied {
             outcome: Outcome::Unchanged,
@@ -147,7 +159,8 @@ pub async fn apply(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) ->
         });
     }
     let (lease, observation) = lock(host, order, &query, events).await?;
-    let (plan, site) = look(host, order, observation, site.supervisor, events).await?;
+    let way = site.supervisor.map_or_else(Way::default, Way::Supervisor);
+    let (plan, site) = look(host, order, observation, way, events).await?;
     let applied = carry_out(host, order, plan, site, events).await;
     drop(lease);
     applied
@@ -181,14 +194,14 @@ async fn look(
     host: &Arc<dyn Host>,
     order: &Order<'_>,
     observation: Observation,
-    supervisor: Option<Supervisor>,
+    way: Way,
     events: Sink<'_>,
 ) -> Result<(Plan, Site), ApplyError> {
     let mut observed =
         survey::read(order.wanted, observation).ok_or_else(|| ApplyError::Garbled { host: host.name().to_owned() })?;
-    let supervisor = match supervisor {
-        Some(supervisor) => Some(supervisor),
-        None => connect_if_any(host, &observed.facts, events).await?,
+    let supervisor = match way {
+        Way::Supervisor(supervisor) => Some(supervisor),
+        Way::Approach(approach) => connect_if_any(approach, host, &observed.facts, events).await?,
     };
     if let Some(supervisor) = &supervisor {
         ask(supervisor, order.wanted, &mut observed).await?;
@@ -200,11 +213,12 @@ async fn look(
 
 /// Connects to the user's manager; a user whose manager does not run yet, because nothing keeps it, is no error.
 pub(super) async fn connect_if_any(
+    approach: Approach,
     host: &Arc<dyn Host>,
     facts: &Facts,
     events: Sink<'_>,
 ) -> Result<Option<Supervisor>, SupervisorError> {
-    match Supervisor::connect(Arc::clone(host), facts).await {
+    match Supervisor::connect_by(approach, Arc::clone(host), facts).await {
         Ok(supervisor) => {
             events(Event::Connected { manager: supervisor.manager(), transport: supervisor.transport().to_string() });
             Ok(Some(supervisor))
@@ -275,7 +289,7 @@ async fn reconnected(host: &Arc<dyn Host>, site: Site, events: Sink<'_>) -> Resu
         return Ok(site);
     }
     let facts = host.query(&Query::default()).await?.facts;
-    let supervisor = connect_if_any(host, &facts, events).await?;
+    let supervisor = connect_if_any(Approach::default(), host, &facts, events).await?;
     Ok(Site { facts, supervisor })
 }
 

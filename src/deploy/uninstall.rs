@@ -13,8 +13,8 @@ use crate::lifecycle::graceful_shutdown;
 use crate::service::record::Record;
 use crate::service::render::header;
 use crate::service::spec::Stop;
-use crate::supervisor::Supervisor;
 use crate::supervisor::layout;
+use crate::supervisor::{Approach, Supervisor};
 
 /// What was found of the units that are to go.
 struct Leaving {
@@ -50,7 +50,7 @@ pub async fn uninstall(
     }
     let names: Vec<String> = leaving.iter().map(|unit| unit.unit.clone()).collect();
 
-    let supervisor = connect_if_any(host, &facts, events).await?;
+    let supervisor = connect_if_any(Approach::default(), host, &facts, events).await?;
     if let Some(supervisor) = &supervisor {
         for unit in &leaving {
             let stop = unit.record.as_ref().map_or_else(Stop::default, |record| record.spec.stop.clone());

@@ -287,6 +287,10 @@ pub trait Host: Debug + Send + Sync {
     /// How many exchanges were made so far (commands sent; not the streams inside a forward).
     fn exchanges(&self) -> u32;
 
+    /// The user id that we have there, as far as that is known without asking: an earlier exchange over the same
+    /// connection told it. What is built on it has to be proven by the next [`Facts`].
+    fn known_uid(&self) -> Option<u32>;
+
     /// Answers every question of `query`, with the host's [`Facts`], in one exchange.
     async fn query(&self, query: &Query) -> Result<Observation, HostError>;
 

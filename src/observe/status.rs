@@ -11,7 +11,7 @@ use crate::host::{Answer, Ask, Cgroup, Facts, FileFound, Host, HostError, Query}
 use crate::lifecycle::health::{Probe, Prober};
 use crate::service::record::Record;
 use crate::service::spec::{Health, UnitSpec};
-use crate::supervisor::{Flag, Missing, State, Supervisor, SupervisorError, Transport, UnitStatus, layout};
+use crate::supervisor::{self, Flag, Missing, State, Supervisor, SupervisorError, Transport, UnitStatus, layout};
 
 /// How long a service may take to answer when somebody just looks.
 const PROBE: Duration = Duration::from_secs(2);
@@ -127,11 +127,11 @@ pub async fn status(host: &Arc<dyn Host>, subjects: &[Subject]) -> Result<Vec<Ro
         query.asks.push(Ask::File(layout::current_spec(&subject.unit)));
         query.asks.push(Ask::Cgroup(layout::cgroup(&subject.slice, &subject.unit)));
     }
-    let observation = host.query(&query).await?;
+    let (observation, approach) = supervisor::query(host, &query).await?;
     let found = read(observation.answers).ok_or_else(|| ObserveError::Garbled { host: host.name().to_owned() })?;
     let facts = observation.facts;
     let units: Vec<String> = subjects.iter().map(|subject| subject.unit.clone()).collect();
-    let supervisor = match Supervisor::connect(Arc::clone(host), &facts).await {
+    let supervisor = match Supervisor::connect_by(approach, Arc::clone(host), &facts).await {
         Ok(supervisor) => Some(supervisor),
         // Nobody is logged in and nothing keeps the manager: then nothing runs.
         Err(SupervisorError::Missing { missing: Missing::UserManager, .. }) => None,

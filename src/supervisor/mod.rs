@@ -18,7 +18,7 @@ pub use self::error::{Missing, Refusal, SupervisorError};
 pub use self::status::{Flag, FlagKind, State, UnitStatus};
 use self::systemd::Systemd;
 use crate::host::process::Signal;
-use crate::host::{Facts, Host};
+use crate::host::{Facts, Host, HostError, Observation, Query};
 
 /// The manager of one user on one host.
 #[derive(Debug)]
@@ -115,10 +115,25 @@ pub async fn ensure_persistent(host: &dyn Host, facts: &Facts) -> Result<Persist
     systemd::ensure_persistent(host, facts).await
 }
 
+/// A way to a manager that was gone ahead, before the host said whether it leads anywhere.
+#[derive(Debug, Default)]
+pub struct Approach(systemd::Approach);
+
+/// Queries `host` and meanwhile goes ahead to its manager, where an earlier exchange told enough for that.
+pub async fn query(host: &Arc<dyn Host>, query: &Query) -> Result<(Observation, Approach), HostError> {
+    let approach = async { Ok(Approach(systemd::Approach::begin(host.as_ref()).await)) };
+    tokio::try_join!(host.query(query), approach)
+}
+
 impl Supervisor {
     /// Finds the user's manager on `host` and the best way to talk to it.
     pub async fn connect(host: Arc<dyn Host>, facts: &Facts) -> Result<Self, SupervisorError> {
-        Systemd::connect(host, facts).await.map(Self::Systemd)
+        Self::connect_by(Approach::default(), host, facts).await
+    }
+
+    /// The same after [`query`], by the way that was gone ahead if it turns out to be the right one.
+    pub async fn connect_by(approach: Approach, host: Arc<dyn Host>, facts: &Facts) -> Result<Self, SupervisorError> {
+        Systemd::connect(approach.0, host, facts).await.map(Self::Systemd)
     }
 
     /// The name that tables and JSON show.

@@ -18,7 +18,7 @@ use crate::lifecycle::service::Started;
 use crate::lifecycle::{Ensured, Service, Stopped, ensure_daemon_running};
 use crate::service::record::Record;
 use crate::service::spec::Stop;
-use crate::supervisor::{Supervisor, Whom, layout};
+use crate::supervisor::{self, Supervisor, Whom, layout};
 
 /// A verb on one unit.
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +69,8 @@ pub async fn run(global: &Global, services: &Services, verb: Verb, output: Outpu
 
 async fn on_host(job: &Job, verb: Verb, progress: &Progress) -> Result<()> {
     let asks = job.subjects.iter().map(|subject| Ask::File(layout::current_spec(&subject.unit))).collect();
-    let observation = job.host.query(&Query { asks }).await?;
-    let supervisor = Supervisor::connect(Arc::clone(&job.host), &observation.facts).await?;
+    let (observation, approach) = supervisor::query(&job.host, &Query { asks }).await?;
+    let supervisor = Supervisor::connect_by(approach, Arc::clone(&job.host), &observation.facts).await?;
     for (subject, answer) in job.subjects.iter().zip(observation.answers) {
         let record = match answer {
             Answer::File(Some(file)) => Record::parse(&file.content),

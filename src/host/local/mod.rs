@@ -65,6 +65,10 @@ impl Host for Local {
         self.exchanges.load(Ordering::Relaxed)
     }
 
+    fn known_uid(&self) -> Option<u32> {
+        Some(rustix::process::geteuid().as_raw())
+    }
+
     async fn query(&self, query: &Query) -> Result<Observation, HostError> {
         self.count();
         let query = query.clone();

@@ -93,6 +93,22 @@ impl Master {
         Self { host: host.into(), destination: destination.into(), options: options.clone() }
     }
 
+    /// The user id on the far side, told by an earlier exchange through the master that is there now.
+    pub(super) fn known_uid(&self) -> Option<u32> {
+        let socket = control_folder().ok()?.join(self.name());
+        let uid = fs::read_to_string(uid_file(&socket)).ok()?.parse().ok()?;
+        socket.exists().then_some(uid)
+    }
+
+    /// Keeps the user id for whoever uses this master next; without it the next one is merely slower.
+    pub(super) fn learn_uid(&self, uid: u32) {
+        if self.known_uid() != Some(uid)
+            && let Ok(folder) = control_folder()
+        {
+            fs::write(uid_file(&folder.join(self.name())), uid.to_string()).ok();
+        }
+    }
+
     /// Uses the master that is there or starts one.
     pub(super) async fn connect(&self) -> Result<Connection, HostError> {
         let folder = control_folder().map_err(|source| self.io("make the folder for control sockets", source))?;
@@ -107,7 +123,9 @@ impl Master {
             return Ok(connection);
         }
         sweep(&folder, Duration::from_mins(1));
-        fs::remove_file(&socket).ok();
+        for left in [&socket, &uid_file(&socket)] {
+            fs::remove_file(left).ok();
+        }
         self.start(&socket, until).await?;
         let connection = Connection::over(&socket, true).await;
         connection.map_err(|source| self.io("use the connection", source))
@@ -200,6 +218,10 @@ impl Master {
     fn io(&self, during: &str, source: io::Error) -> HostError {
         HostError::Io { host: self.host.clone(), during: during.into(), source }
     }
+}
+
+fn uid_file(socket: &Utf8Path) -> Utf8PathBuf {
+    socket.with_extension("uid")
 }
 
 /// ssh(1) while it connects, with what it started to get through: dropping this ends them. ssh leaves the group when

@@ -147,7 +147,9 @@ impl Ssh {
         spoken: &Spoken,
     ) -> Result<Observation, HostError> {
         let records = frame::records(&spoken.stdout, channel.nonce());
-        answers::parse(query, &records).map_err(|fault| self.fault(during, fault))
+        let seen = answers::parse(query, &records).map_err(|fault| self.fault(during, fault))?;
+        self.master.learn_uid(seen.facts.uid);
+        Ok(seen)
     }
 
     fn fault(&self, during: &str, fault: answers::Fault) -> HostError {
@@ -259,6 +261,10 @@ impl Host for Ssh {
 
     fn exchanges(&self) -> u32 {
         self.exchanges.load(Ordering::Relaxed)
+    }
+
+    fn known_uid(&self) -> Option<u32> {
+        self.master.known_uid()
     }
 
     async fn query(&self, query: &Query) -> Result<Observation, HostError> {

@@ -15,7 +15,6 @@ use tracing::debug;
 use zbus::{Connection, DBusError, Message, fdo};
 
 use super::call::CallError;
-use super::link::Account;
 use super::properties::{Properties, Value};
 use super::{names, socket};
 use crate::host::{Command, Endpoint, Guard, Host, HostError, Pipe, printable};
@@ -35,6 +34,11 @@ pub(super) const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 pub(super) const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 pub(super) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
+/// Where the user's bus listens; found by uid, since a shell's environment may lack it.
+pub(super) fn user_bus(uid: u32) -> Utf8PathBuf {
+    format!("/run/user/{uid}/bus").into()
+}
+
 /// A connection to the user's bus.
 pub(super) struct Bus {
     pub(super) connection: Connection,
@@ -48,19 +52,24 @@ pub(super) struct Bus {
 
 impl Bus {
     /// Connects to the user's bus; `None` where no way to it works.
-    pub(super) async fn open(host: &dyn Host, account: &Account) -> Result<Option<Self>, HostError> {
-        if let Some(bus) = Self::open_socket(host, account, account.bus_socket()).await? {
+    pub(super) async fn open(host: &dyn Host, uid: u32) -> Result<Option<Self>, HostError> {
+        if let Some(bus) = Self::open_socket(host, uid, user_bus(uid)).await? {
             return Ok(Some(bus));
         }
-        if host.is_local() { Ok(None) } else { Self::open_bridge(host, account).await }
+        if host.is_local() { Ok(None) } else { Self::open_bridge(host, uid).await }
+    }
+
+    /// Connects to the user's bus if that is easily done.
+    pub(super) async fn open_ahead(host: &dyn Host, uid: u32) -> Option<Self> {
+        Self::open_socket(host, uid, user_bus(uid)).await.ok().flatten()
     }
 
     /// Connects to the bus that logind is on; `None` where that does not work.
-    pub(super) async fn open_system(host: &dyn Host, account: &Account) -> Result<Option<Self>, HostError> {
-        Self::open_socket(host, account, SYSTEM_BUS.into()).await
+    pub(super) async fn open_system(host: &dyn Host, uid: u32) -> Result<Option<Self>, HostError> {
+        Self::open_socket(host, uid, SYSTEM_BUS.into()).await
     }
 
-    async fn open_socket(host: &dyn Host, account: &Account, socket: Utf8PathBuf) -> Result<Option<Self>, HostError> {
+    async fn open_socket(host: &dyn Host, uid: u32, socket: Utf8PathBuf) -> Result<Option<Self>, HostError> {
         let forward = match host.forward(&Endpoint::Unix(socket)).await {
             Ok(forward) => forward,
             Err(error @ (HostError::Connect { .. } | HostError::Lost { .. })) => return Err(error),
@@ -71,7 +80,7 @@ impl Bus {
         };
         let transport = if forward.is_forwarded() { Transport::ForwardedBus } else { Transport::Bus };
         match forward.connect().await {
-            Ok(pipe) => Ok(Self::shake_hands(host, account, pipe, transport).await),
+            Ok(pipe) => Ok(Self::shake_hands(host, uid, pipe, transport).await),
             Err(error) => {
                 debug!(host = host.name(), %error, "the bus socket does not answer");
                 Ok(None)
@@ -79,11 +88,11 @@ impl Bus {
         }
     }
 
-    async fn open_bridge(host: &dyn Host, account: &Account) -> Result<Option<Self>, HostError> {
+    async fn open_bridge(host: &dyn Host, uid: u32) -> Result<Option<Self>, HostError> {
         // `--user` would lead to the system bus on systemd 248 to 257.
-        let command = Command::new("systemd-stdio-bridge").arg(format!("-punix:path={}", account.bus_socket()));
+        let command = Command::new("systemd-stdio-bridge").arg(format!("-punix:path={}", user_bus(uid)));
         match host.pipe(&command).await {
-            Ok(pipe) => Ok(Self::shake_hands(host, account, pipe, Transport::StdioBridge).await),
+            Ok(pipe) => Ok(Self::shake_hands(host, uid, pipe, Transport::StdioBridge).await),
             Err(error @ (HostError::Connect { .. } | HostError::Lost { .. })) => Err(error),
             Err(error) => {
                 debug!(host = host.name(), %error, "systemd-stdio-bridge does not run");
@@ -92,10 +101,10 @@ impl Bus {
         }
     }
 
-    async fn shake_hands(host: &dyn Host, account: &Account, pipe: Pipe, transport: Transport) -> Option<Self> {
+    async fn shake_hands(host: &dyn Host, uid: u32, pipe: Pipe, transport: Transport) -> Option<Self> {
         let build = zbus::connection::Builder::socket(socket::split(pipe.stdout, pipe.stdin))
             // The far side compares it with the uid that it sees the socket opened by: the remote one.
-            .user_id(account.uid)
+            .user_id(uid)
             .method_timeout(ANSWER)
             .build();
         let reason = match tokio::time::timeout(HANDSHAKE, build).await {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::bus::Bus;
 use super::call::CallError;
-use super::link::Account;
 use crate::host::{Command, End, Facts, Host, HostError};
 use crate::supervisor::error::linger_command;
 use crate::supervisor::{Missing, Persistence, SupervisorError};
@@ -78,7 +77,7 @@ pub(super) async fn ensure(host: &dyn Host, facts: &Facts) -> Result<Persistence
 /// Asks logind itself; `None` where its bus cannot be reached, where it does not say, or where the manager is not up
 /// and has to be waited for.
 async fn over_bus(host: &dyn Host, facts: &Facts) -> Result<Option<Persistence>, HostError> {
-    let Some(bus) = Bus::open_system(host, &Account::of(facts)).await? else { return Ok(None) };
+    let Some(bus) = Bus::open_system(host, facts.uid).await? else { return Ok(None) };
     let asked = bus
         .call(
             LOGIND,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use tracing::debug;
 
-use super::bus::Bus;
+use super::bus::{Bus, user_bus};
 use super::call::CallError;
 use super::systemctl::{Systemctl, said};
 use crate::host::{Command, End, Facts, Host, HostError, Output, printable};
@@ -29,7 +29,7 @@ impl Account {
     }
 
     pub(super) fn bus_socket(&self) -> Utf8PathBuf {
-        self.runtime_dir().join("bus")
+        user_bus(self.uid)
     }
 
     /// Tells whether the manager of this cgroup is the user's own; the system's has none.
@@ -51,7 +51,7 @@ impl Link {
     /// Finds the best way that works.
     pub(super) async fn open(host: &Arc<dyn Host>, account: &Account, facts: Found) -> Result<Self, SupervisorError> {
         if facts.bus
-            && let Some(bus) = Bus::open(host.as_ref(), account).await?
+            && let Some(bus) = Bus::open(host.as_ref(), account.uid).await?
         {
             return Ok(Self::Bus(bus));
         }

@@ -4,6 +4,7 @@
 //! bus no polkit is involved. No property is cached: without a subscription a cached state would stay as it was, and
 //! memory or task counts send no signal at all.
 
+mod approach;
 mod bus;
 mod call;
 mod job;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt, stream};
 
+pub(super) use self::approach::Approach;
 use self::call::{CallError, Outcome, Verb};
 use self::link::{Account, Found, Link};
 use self::properties::Properties;
@@ -69,9 +71,16 @@ pub(super) async fn ensure_persistent(host: &dyn Host, facts: &Facts) -> Result<
 }
 
 impl Systemd {
-    pub(super) async fn connect(host: Arc<dyn Host>, facts: &Facts) -> Result<Self, SupervisorError> {
+    pub(super) async fn connect(
+        approach: Approach,
+        host: Arc<dyn Host>,
+        facts: &Facts,
+    ) -> Result<Self, SupervisorError> {
         let account = Account::of(facts);
-        let link = Link::open(&host, &account, Found { bus: facts.bus, systemd: facts.systemd }).await?;
+        let link = match approach.of(facts.uid) {
+            Some(bus) => Link::Bus(bus),
+            None => Link::open(&host, &account, Found { bus: facts.bus, systemd: facts.systemd }).await?,
+        };
         Ok(Self { host, account, clock: Clock::of(facts), link: RwLock::new(Arc::new(link)) })
     }
 
