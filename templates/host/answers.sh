@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC2154
-# Answers to questions: one record for each, in their order, then what /proc says of all cgroups that were asked for.
+# Answers to questions: one record for each, in their order, then what is read at one go for all of them, because
+# starting a program is what takes the time: files, and what /proc says of cgroups.
 
 facts() {
   boot='' up=0 ticks=100 bus=0 systemd=0 linger=0
@@ -7,62 +8,51 @@ facts() {
   [ -r /proc/uptime ] && read -r up _ </proc/uptime
   # Linux shows user space 100 ticks a second, whatever its own clock does.
   case $system in
-    Linux*) ;;
+    Linux) ;;
     *) ticks=$(getconf CLK_TCK) ;;
   esac
   [ -S "/run/user/$uid/bus" ] && bus=1
   [ -d /run/systemd/system ] && systemd=1
   [ -e "/var/lib/systemd/linger/$user" ] && linger=1
   mark facts
-  printf '%s\n' "os ${system%% *}" "arch ${system#* }" "user $user" "uid $uid" "home $home" "config $config" \
+  printf '%s\n' "os $system" "arch $arch" "user $user" "uid $uid" "home $home" "config $config" \
     "data $data" "state $state" "cgroup $cgroup" "root $root" "boot_id $boot" "now $(date +%s.%N)" "uptime ${up%%.*}" \
     "ticks $ticks" "bus $bus" "systemd $systemd" "linger $linger"
 }
 
-# Prints the mode (m) or size (s) of what is at a path, behind a link or (with h) of the link itself. Becomes stat(1):
-# only for a subshell.
-inode() {
-  case $system,$1,${3-} in
-    Linux*,m,) exec stat -L -c %a "$2" ;;
-    Linux*,m,h) exec stat -c %a "$2" ;;
-    Linux*,s,) exec stat -L -c %s "$2" ;;
-    *,m,) exec stat -L -f %Mp%Lp "$2" ;;
-    *,m,h) exec stat -f %Mp%Lp "$2" ;;
-    *,s,) exec stat -L -f %z "$2" ;;
-  esac
+# Becomes stat(1), which prints mode, size and name of what is at the paths or, behind a link, of what that leads to.
+# Only for a subshell.
+inodes() {
+  case $system in
+    Linux) exec stat -L -c '%f %s %n' "$@" ;;
+    *) exec stat -L -f '%Xp %z %N' "$@" ;;
+  esac 2>/dev/null
 }
 
-file() {
-  follow=
-  if [ -h "$path" ]; then
-    mark link
-    readlink "$path"
-    [ -e "$path" ] || follow=h
-  elif [ ! -e "$path" ]; then
-    mark none
-    return
-  fi
-  if ! mode=$(inode m "$path" $follow 2>&1); then
-    # It may have gone since we looked.
-    [ -e "$path" ] && fail "read $path" "$mode"
-    mark none
-    return
-  fi
-  mark "file $mode $path"
-  if [ -f "$path" ]; then
-    words=$(head -c 1048577 "$path" 2>&1 >&3) || fail "read $path" "$words"
-  elif [ ! -h "$path" ]; then
-    fail "read $path" "not a regular file"
-  fi
-}
-
-size() {
-  if bytes=$(inode s "$path" 2>&1); then
-    mark "size $bytes"
-  else
-    [ -e "$path" ] && fail "read $path" "$bytes"
-    mark none
-  fi
+# Shows all files that were asked for; fails where one of them goes meanwhile.
+show() {
+  # shellcheck disable=SC2086
+  found=$(inodes $files)
+  mark inodes
+  printf '%s\n' "$found"
+  for path in $files; do
+    [ -h "$path" ] && mark "link $path" && readlink "$path"
+  done
+  set --
+  for line in $found; do
+    # Regular files (S_IFREG is 0x8000) that are not too large.
+    case $line in 8???' '*) ;; *) continue ;; esac
+    line=${line#* }
+    [ "${line%% *}" -gt 1048576 ] || set -- "$@" "${line#* }"
+  done
+  mark contents
+  [ $# -gt 0 ] || return 0
+  words=$(exec cat "$@" 2>&1 >&3) && return
+  for path; do
+    [ -e "$path" ] || return
+    [ -r "$path" ] || fail "read $path" 'Permission denied'
+  done
+  fail 'read files' "$words"
 }
 
 tree() {
@@ -99,8 +89,6 @@ cgroup() {
 
 # Prints the control files of the cgroups in $trees and of those above them, their processes, and what these listen on.
 processes() {
-  IFS=$nl
-  set -f
   seen=$nl
   for folder in $trees; do
     while :; do
@@ -116,13 +104,15 @@ processes() {
       set -- "$@" "$folder/$name"
     done
   done
+  # shellcheck disable=SC2046,SC2086
+  told=$(grep -sH '' "$@" $(find $trees -name cgroup.procs 2>/dev/null))
   mark control
-  grep -sH '' "$@"
+  printf '%s\n' "$told"
 
-  # shellcheck disable=SC2086
-  procs=$(find $trees -name cgroup.procs -exec grep -sH '' {} + 2>/dev/null)
-  mark procs
-  printf '%s\n' "$procs"
+  procs=
+  for line in $told; do
+    case $line in */cgroup.procs:*) procs=$procs$line$nl ;; esac
+  done
   set --
   for line in $procs; do set -- "$@" "/proc/${line##*:}/stat"; done
   mark stat
@@ -151,14 +141,12 @@ processes() {
   mark net
   # shellcheck disable=SC2086
   [ -z "$tables" ] || grep -sh ' 0A ' $tables
-  unset IFS
-  set +f
 }
 
 # Takes questions of three words each: what, base, rest of the path.
 answers() {
   exec 3>&1
-  trees='' listening=''
+  files='' sizes='' trees='' listening=''
   facts
   while [ $# -gt 2 ]; do
     if [ "$1" = program ]; then
@@ -167,8 +155,8 @@ answers() {
       mark none
     else
       case $1 in
-        file) file ;;
-        size) size ;;
+        file) mark "at $path" && files=$files$path$nl ;;
+        size) mark "at $path" && sizes=$sizes$path$nl ;;
         tree) tree ;;
         cgroup) cgroup ;;
         listeners) cgroup && listening=$listening$path$nl ;;
@@ -176,5 +164,17 @@ answers() {
     fi
     shift 3
   done
+  IFS=$nl
+  set -f
+  if [ -n "$files" ]; then
+    show || show || show || fail 'read files' "$words"
+  fi
+  if [ -n "$sizes" ]; then
+    mark sizes
+    # shellcheck disable=SC2086
+    (inodes $sizes)
+  fi
   [ -z "$trees" ] || processes
+  unset IFS
+  set +f
 }

@@ -19,6 +19,7 @@ clean() {
 
 # Ends the script: the step that failed, then what the system said of it.
 fail() {
+  unset IFS
   clean
   mark "fail $1"
   printf '%s' "$2"

@@ -2,7 +2,14 @@
 # Who we are on this host and where things are: the XDG folders are those of the user's service manager.
 
 places() {
-  system=$(uname -sm)
+  # What the kernel tells by itself needs no program: Linux has a file for the processor since 6.1.
+  if [ -r /proc/sys/kernel/arch ]; then
+    read -r system </proc/sys/kernel/ostype
+    read -r arch </proc/sys/kernel/arch
+  else
+    system=$(uname -sm)
+    arch=${system#* } system=${system%% *}
+  fi
   ids=$(id)
   ids=${ids%% gid=*}
   uid=${ids#uid=}

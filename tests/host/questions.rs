@@ -204,6 +204,38 @@ fn a_folder_that_others_work_in_can_be_read() {
 }
 
 #[test]
+fn a_file_that_somebody_writes_is_read_whole() {
+    alone("questions::a_file_that_somebody_writes_is_read_whole", async |mut world| {
+        let (file, after) = (world.file("edited", "x"), world.file("after", "y"));
+        let hosts = world.both();
+        let done = Arc::new(AtomicBool::new(false));
+        let editor = std::thread::spawn({
+            let (file, done) = (file.clone(), Arc::clone(&done));
+            move || {
+                for size in (0..5000).cycle().take_while(|_| !done.load(Ordering::Relaxed)) {
+                    fs::write(&file, "x".repeat(size)).unwrap();
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+            }
+        });
+        for host in hosts {
+            for _ in 0..40 {
+                let asks = [Ask::File(at(&file)), Ask::File(at(&after))];
+                match &ask(&host, asks).await.map(|seen| seen.answers) {
+                    Ok(answers) => {
+                        let [Answer::File(Some(file)), Answer::File(Some(after))] = &answers[..] else { panic!() };
+                        assert!(file.content.iter().all(|byte| *byte == b'x') && after.content == b"y", "{answers:?}");
+                    }
+                    Err(error) => assert!(error.to_string().ends_with("somebody else is writing them"), "{error}"),
+                }
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        editor.join().unwrap();
+    });
+}
+
+#[test]
 fn the_environment_is_not_needed() {
     alone("questions::the_environment_is_not_needed", async |world: World| {
         // The same test once more, as cron or `env -i` would start it.

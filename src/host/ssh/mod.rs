@@ -36,6 +36,9 @@ use super::{
 /// Sessions at a time; sshd's `MaxSessions` is 10 unless set otherwise.
 const SESSIONS: usize = 8;
 
+/// How often files are looked at that somebody else is writing.
+const LOOKS: u32 = 5;
+
 /// How long a session may take to open and a script to answer questions, on a host that is slow but alive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -139,15 +142,9 @@ impl Ssh {
         }
     }
 
-    fn observed(
-        &self,
-        during: &str,
-        query: &Query,
-        channel: &Channel,
-        spoken: &Spoken,
-    ) -> Result<Observation, HostError> {
+    fn observed(&self, query: &Query, channel: &Channel, spoken: &Spoken) -> Result<Observation, answers::Fault> {
         let records = frame::records(&spoken.stdout, channel.nonce());
-        let seen = answers::parse(query, &records).map_err(|fault| self.fault(during, fault))?;
+        let seen = answers::parse(query, &records)?;
         self.master.learn_uid(seen.facts.uid);
         Ok(seen)
     }
@@ -165,6 +162,9 @@ impl Ssh {
             },
             answers::Fault::Garbled(detail) => {
                 HostError::Garbled { host, during: during.to_owned(), detail: super::printable(detail.as_bytes()) }
+            }
+            answers::Fault::Changed => {
+                HostError::Change { host, step: "read files".into(), detail: "somebody else is writing them".into() }
             }
             answers::Fault::Busy(holder) => super::busy(&self.name, &holder),
         }
@@ -270,9 +270,15 @@ impl Host for Ssh {
     async fn query(&self, query: &Query) -> Result<Observation, HostError> {
         self.check("read", query.asks.iter().filter_map(|ask| words(ask).1), HostPath::fault)?;
         let args: Vec<&str> = arguments(query).collect();
-        let mut channel = self.start("query", &script::QUERY, &args).await?;
-        let spoken = self.converse("query", &mut channel, PATIENCE).await?;
-        self.observed("query", query, &channel, &spoken)
+        for _ in 0..LOOKS {
+            let mut channel = self.start("query", &script::QUERY, &args).await?;
+            let spoken = self.converse("query", &mut channel, PATIENCE).await?;
+            match self.observed(query, &channel, &spoken) {
+                Err(answers::Fault::Changed) => {}
+                seen => return seen.map_err(|fault| self.fault("query", fault)),
+            }
+        }
+        Err(self.fault("query", answers::Fault::Changed))
     }
 
     async fn lock(&self, name: &str, owner: &str, query: &Query) -> Result<(Lease, Observation), HostError> {
@@ -281,7 +287,7 @@ impl Host for Ssh {
         let args: Vec<&str> = [name, owner].into_iter().chain(arguments(query)).collect();
         let mut channel = self.start("lock", &script::LOCK, &args).await?;
         let spoken = self.converse("lock", &mut channel, PATIENCE).await?;
-        let seen = self.observed("lock", query, &channel, &spoken)?;
+        let seen = self.observed(query, &channel, &spoken).map_err(|fault| self.fault("lock", fault))?;
         let beating = tokio::spawn(async move {
             while let Some(stdin) = channel.stdin()
                 && stdin.write_all(b"\n").await.is_ok()

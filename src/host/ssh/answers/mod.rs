@@ -1,11 +1,15 @@
 //! Reading what `templates/host/query.sh` prints. A host may lie: nothing here trusts a length, a name or an order.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod files;
+mod system;
+
+use std::collections::BTreeMap;
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
-use super::super::proc;
-use super::super::query::{Answer, Ask, Cgroup, FILE_LIMIT, Facts, FileFound, Listener, Observation, Process, Query};
+use self::files::Files;
+use self::system::System;
+use super::super::query::{Answer, Ask, Facts, Observation, Query};
 
 /// Why there is no [`Observation`].
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub(super) enum Fault {
     TooLarge(String),
     /// The host sent something else than answers.
     Garbled(String),
+    /// What was read does not fit together: somebody else wrote meanwhile.
+    Changed,
     /// Somebody else holds the lock that was asked for, and calls itself so.
     Busy(Vec<u8>),
 }
@@ -40,13 +46,24 @@ pub(super) fn parse(query: &Query, records: &[Record]) -> Result<Observation, Fa
     for ask in &query.asks {
         slots.push(slot(ask, &mut records)?);
     }
-    let system = System::read(records, root)?;
-    let answers = slots.into_iter().map(|slot| match slot {
-        Slot::Is(answer) => answer,
-        Slot::Cgroup(folder) => Answer::Cgroup(folder.map(|folder| system.cgroup(folder))),
-        Slot::Listeners(folder) => Answer::Listeners(folder.map_or_else(Vec::new, |folder| system.listeners(folder))),
+    let (mut files, mut system) = (Files::default(), System::below(root));
+    for (head, content) in records {
+        if !files.hear(head, content)? && !system.hear(head, content) {
+            return garbled(format!("{head:?} was not asked for"));
+        }
+    }
+    let answers = slots.into_iter().map(|slot| {
+        Ok(match slot {
+            Slot::Is(answer) => answer,
+            Slot::File(path) => Answer::File(files.file(path)?),
+            Slot::Size(path) => Answer::Size(files.size(path)),
+            Slot::Cgroup(folder) => Answer::Cgroup(folder.map(|folder| system.cgroup(folder))),
+            Slot::Listeners(folder) => {
+                Answer::Listeners(folder.map_or_else(Vec::new, |folder| system.listeners(folder)))
+            }
+        })
     });
-    Ok(Observation { answers: answers.collect(), facts })
+    Ok(Observation { answers: answers.collect::<Result<_, _>>()?, facts })
 }
 
 /// Finds the step that failed, if one did.
@@ -67,9 +84,11 @@ fn reason(words: &[u8]) -> String {
     line.rsplit(": ").next().unwrap_or(line).chars().take(300).collect()
 }
 
-/// An answer, or the cgroup whose part of the common records at the end makes it.
+/// An answer, or whose part of the common records at the end makes it.
 enum Slot<'a> {
     Is(Answer),
+    File(&'a Utf8Path),
+    Size(&'a Utf8Path),
     Cgroup(Option<&'a Utf8Path>),
     Listeners(Option<&'a Utf8Path>),
 }
@@ -79,21 +98,9 @@ fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>) -> Result
     let (kind, rest) = head.split_once(' ').unwrap_or((head, ""));
     Ok(Slot::Is(match (ask, kind) {
         (Ask::File(_), "none") => Answer::File(None),
-        (Ask::File(_), "file") => Answer::File(Some(file(rest, content, None)?)),
-        (Ask::File(_), "link") => {
-            let link = path(content.strip_suffix(b"\n").unwrap_or(content))?.to_owned();
-            match records.next().map(|(head, content)| (head.split_once(' '), content)) {
-                Some((Some(("file", rest)), content)) => Answer::File(Some(file(rest, content, Some(link))?)),
-                // It went away between the two.
-                Some((None, _)) => Answer::File(None),
-                _ => return garbled("a link without what is behind it"),
-            }
-        }
+        (Ask::File(_), "at") => return Ok(Slot::File(path(rest.as_bytes())?)),
         (Ask::Size(_), "none") => Answer::Size(None),
-        (Ask::Size(_), "size") => match rest.parse() {
-            Ok(size) => Answer::Size(Some(size)),
-            Err(_) => return garbled(format!("a size of {rest:?}")),
-        },
+        (Ask::Size(_), "at") => return Ok(Slot::Size(path(rest.as_bytes())?)),
         (Ask::Tree(_), "none" | "tree") => Answer::Tree(tree(content)?),
         (Ask::Program(_), "none") => Answer::Program(None),
         (Ask::Program(_), "program") => Answer::Program(Some(absolute(content)?.to_owned())),
@@ -103,16 +110,6 @@ fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>) -> Result
         (Ask::Listeners(_), "cgroup") => return Ok(Slot::Listeners(Some(absolute(content)?))),
         _ => return garbled(format!("{kind:?} was not asked for")),
     }))
-}
-
-/// Reads `644 /path` and the content that follows it.
-fn file(rest: &str, content: &[u8], link: Option<Utf8PathBuf>) -> Result<FileFound, Fault> {
-    let (mode, path) = rest.split_once(' ').unwrap_or((rest, ""));
-    let Ok(mode) = u32::from_str_radix(mode, 8) else { return garbled(format!("a mode of {mode:?}")) };
-    if content.len() > FILE_LIMIT {
-        return Err(Fault::TooLarge(path.to_owned()));
-    }
-    Ok(FileFound { content: content.to_vec(), mode: mode & 0o7777, link })
 }
 
 /// Reads lines of sha256sum(1); one that begins with a backslash has its backslashes doubled.
@@ -180,69 +177,6 @@ fn facts(lines: &[u8]) -> Result<(Facts, Utf8PathBuf), Fault> {
     Ok((facts, place("root")?))
 }
 
-/// What the host told of all cgroups at once, by the paths of `/proc` and of the cgroup tree.
-#[derive(Default)]
-struct System<'a> {
-    root: Utf8PathBuf,
-    /// Control files by their path.
-    control: BTreeMap<&'a str, Vec<u8>>,
-    /// Processes by the `cgroup.procs` that they are in.
-    procs: Vec<(&'a str, u32)>,
-    stat: BTreeMap<&'a str, Vec<u8>>,
-    exe: BTreeMap<u32, &'a str>,
-    sockets: BTreeMap<u32, Vec<u64>>,
-    net: &'a [u8],
-}
-
-impl<'a> System<'a> {
-    fn read(records: impl Iterator<Item = Record<'a>>, root: Utf8PathBuf) -> Result<Self, Fault> {
-        let mut system = Self { root, ..Self::default() };
-        for (head, content) in records {
-            match head {
-                "control" => system.control = by_file(content),
-                "procs" => system.procs = lines(content).filter_map(member).collect(),
-                "stat" => system.stat = by_file(content),
-                "exe" => system.exe = lines(content).filter_map(executable).collect(),
-                "fds" => system.sockets = sockets(content),
-                "net" => system.net = content,
-                _ => return garbled(format!("{head:?} was not asked for")),
-            }
-        }
-        Ok(system)
-    }
-
-    fn cgroup(&self, folder: &Utf8Path) -> Cgroup {
-        let parents = folder.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root));
-        Cgroup {
-            files: self.control_files(folder),
-            parents: parents.map(|parent| self.control_files(parent)).collect(),
-            processes: self.members(folder).into_iter().filter_map(|pid| self.process(pid)).collect(),
-        }
-    }
-
-    fn control_files(&self, folder: &Utf8Path) -> BTreeMap<String, Vec<u8>> {
-        let read = |name: &str| Some((name.to_owned(), self.control.get(folder.join(name).as_str())?.clone()));
-        proc::CONTROL_FILES.into_iter().filter_map(read).collect()
-    }
-
-    fn members(&self, folder: &Utf8Path) -> BTreeSet<u32> {
-        self.procs.iter().filter(|(procs, _)| Utf8Path::new(procs).starts_with(folder)).map(|(_, pid)| *pid).collect()
-    }
-
-    fn process(&self, pid: u32) -> Option<Process> {
-        let start = proc::start_time(self.stat.get(format!("/proc/{pid}/stat").as_str())?);
-        Some(Process { pid, exe: self.exe.get(&pid).map(|exe| (*exe).to_owned()), start })
-    }
-
-    fn listeners(&self, folder: &Utf8Path) -> Vec<Listener> {
-        let pids = self.members(folder);
-        let inodes = pids.iter().filter_map(|pid| self.sockets.get(pid)).flatten().copied().collect();
-        let mut found = BTreeSet::new();
-        proc::listeners(self.net, &inodes, &mut found);
-        found.into_iter().collect()
-    }
-}
-
 /// Reads `1795202461.250999123`; a `date` that does not know `%N` leaves something else behind the point.
 fn microseconds(time: &str) -> Option<u64> {
     let (seconds, rest) = time.split_once('.')?;
@@ -250,53 +184,9 @@ fn microseconds(time: &str) -> Option<u64> {
     seconds.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction.into())
 }
 
-fn lines(text: &[u8]) -> impl Iterator<Item = &str> {
-    text.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok())
-}
-
-/// Puts the lines that `grep -H ''` printed back into their files: `/sys/fs/cgroup/x/cpu.max:max 100000`.
-fn by_file(text: &[u8]) -> BTreeMap<&str, Vec<u8>> {
-    let mut files: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
-    for line in text.split(|byte| *byte == b'\n') {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let Ok(file) = std::str::from_utf8(&line[..colon]) else { continue };
-        let content = files.entry(file).or_default();
-        content.extend_from_slice(&line[colon + 1..]);
-        content.push(b'\n');
-    }
-    files
-}
-
-/// Reads `/sys/fs/cgroup/x/cgroup.procs:4711`.
-fn member(line: &str) -> Option<(&str, u32)> {
-    let (file, pid) = line.rsplit_once(':')?;
-    Some((file, pid.parse().ok()?))
-}
-
-/// Reads `lrwxrwxrwx 1 bee bee 0 Nov 20 18:42 /proc/4711/exe -> /usr/bin/sleep`.
-fn executable(line: &str) -> Option<(u32, &str)> {
-    let (_, rest) = line.split_once(" /proc/")?;
-    let (pid, exe) = rest.split_once("/exe -> ")?;
-    Some((pid.parse().ok()?, exe))
-}
-
-/// Reads what `ls -ln` prints of folders: `/proc/4711/fd:`, then lines that end in `3 -> socket:[99]`.
-fn sockets(text: &[u8]) -> BTreeMap<u32, Vec<u64>> {
-    let mut found: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
-    let mut of = None;
-    for line in lines(text) {
-        if let Some(pid) = line.strip_prefix("/proc/").and_then(|rest| rest.strip_suffix("/fd:")) {
-            of = pid.parse().ok();
-        } else if let (Some(pid), Some((_, link))) = (of, line.rsplit_once(" -> ")) {
-            found.entry(pid).or_default().extend(proc::socket_inode(link));
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::super::query::{Base, HostPath};
+    use super::super::super::query::{Base, HostPath, Listener, Process};
     use super::*;
 
     const FACTS: &[u8] = b"os Linux\narch x86_64\nuser bee\nuid 1000\nhome /home/bee\nconfig /home/bee/.config\n\
@@ -366,18 +256,15 @@ mod tests {
     /// As Debian 12 prints them, for a service with one worker that listens.
     #[test]
     fn a_cgroup_is_put_together_from_its_lines() {
-        let records: [Record; 8] = [
+        let records: [Record; 7] = [
             ("facts", FACTS),
             ("cgroup", b"/sys/fs/cgroup/u/a.service"),
             ("cgroup", b"/sys/fs/cgroup/u/a.service"),
             (
                 "control",
                 b"/sys/fs/cgroup/u/a.service/cpu.max:max 100000\n/sys/fs/cgroup/u/a.service/memory.events:low 0\n\
-                  /sys/fs/cgroup/u/a.service/memory.events:oom 1\n/sys/fs/cgroup/u/memory.max:max\n",
-            ),
-            (
-                "procs",
-                b"/sys/fs/cgroup/u/a.service/cgroup.procs:77\n/sys/fs/cgroup/u/a.service/w/cgroup.procs:78\n\
+                  /sys/fs/cgroup/u/a.service/memory.events:oom 1\n/sys/fs/cgroup/u/memory.max:max\n\
+                  /sys/fs/cgroup/u/a.service/cgroup.procs:77\n/sys/fs/cgroup/u/a.service/w/cgroup.procs:78\n\
                   /sys/fs/cgroup/u/a.service2/cgroup.procs:9\n",
             ),
             (
