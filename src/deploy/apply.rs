@@ -48,7 +48,7 @@ pub struct Applied {
     pub transport: Option<supervisor::Transport>,
     /// What is not quite as wished, and cannot be.
     pub notes: Vec<String>,
-    /// Limits that do not hold, by unit; of units that were started, the others were not looked at.
+    /// Limits that do not hold, by unit; of units that were started or read anew, the others were not looked at.
     pub gaps: Vec<(String, String)>,
     /// Set where the services end with the session: the command that mends it, and what the host said.
     pub not_persistent: Option<(String, String)>,
@@ -278,8 +278,9 @@ async fn carry_out(
         supervisor.daemon_reload().await?;
         events(Event::Reloaded);
     }
-    let started = start_all(host, order, &plan, &supervisor, events).await?;
-    let gaps = gaps(host, started).await?;
+    let mut up = if plan.reload { hold_what_runs(order, &plan, &supervisor).await? } else { Vec::new() };
+    up.extend(start_all(host, order, &plan, &supervisor, events).await?);
+    let gaps = gaps(host, up).await?;
     Ok(Applied { outcome, transport: Some(supervisor.transport()), notes: plan.notes, gaps, not_persistent })
 }
 
@@ -293,7 +294,7 @@ async fn reconnected(host: &Arc<dyn Host>, site: Site, events: Sink<'_>) -> Resu
     Ok(Site { facts, supervisor })
 }
 
-/// A unit that was started, with its cgroup where that was looked at already.
+/// A unit that is up, with its cgroup where that was looked at already.
 type Up<'a> = (&'a UnitSpec, Option<Cgroup>);
 
 /// Starts what is new all at once; replaces what runs one after the other, so that the others go on serving.
@@ -330,6 +331,18 @@ async fn start_all<'a>(
         up.extend(run(start).await?);
     }
     Ok(up)
+}
+
+/// Has those that go on running held to their new limits.
+async fn hold_what_runs<'a>(
+    order: &Order<'a>,
+    plan: &Plan,
+    supervisor: &Supervisor,
+) -> Result<Vec<Up<'a>>, SupervisorError> {
+    let is_started = |spec: &&UnitSpec| plan.starts.iter().any(|start| start.unit == spec.unit.as_str());
+    let kept = order.wanted.iter().map(|wanted| &wanted.spec).filter(|spec| !is_started(spec));
+    let hold = async |spec: &'a UnitSpec| supervisor.realize_limits(spec.unit.as_str()).await.map(|()| (spec, None));
+    futures_util::future::try_join_all(kept.map(hold)).await
 }
 
 /// Which limits of the units do not hold; one exchange at most, for those whose cgroup nobody looked at yet.

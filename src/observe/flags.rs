@@ -42,11 +42,9 @@ pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
     flag(FlagKind::UnitChanged, unit_changed(seen), verb("restart"));
     flag(FlagKind::NeedsReload, needs_reload(seen), Some(format!("unitbee apply -H {host}")));
     flag(FlagKind::Drift, drift(seen), Some(format!("unitbee plan -H {host}")));
-    flag(
-        FlagKind::LimitNotEffective,
-        limits(seen),
-        Some("sudo systemctl edit user@.service, with Delegate=cpu memory pids, and a reboot".to_owned()),
-    );
+    let delegate = "sudo systemctl edit user@.service, with Delegate=cpu memory pids, and a reboot";
+    let mend = if are_delegated(seen.cgroup) { verb("restart") } else { Some(delegate.to_owned()) };
+    flag(FlagKind::LimitNotEffective, limits(seen), mend);
     let (reason, mend) = not_persistent(seen).unzip();
     flag(FlagKind::NotPersistent, reason, mend);
     flags
@@ -123,6 +121,13 @@ pub fn limit_gap(limits: &Limits, cgroup: Option<&Cgroup>) -> Option<String> {
     })
     .collect();
     (!gaps.is_empty()).then(|| gaps.join("; "))
+}
+
+/// Tells whether the kernel has a file for each kind of limit.
+fn are_delegated(cgroup: Option<&Cgroup>) -> bool {
+    let has =
+        |cgroup: &Cgroup| ["memory.max", "cpu.max", "pids.max"].iter().all(|file| cgroup.files.contains_key(*file));
+    cgroup.is_some_and(has)
 }
 
 fn are_any(limits: &Limits) -> bool {

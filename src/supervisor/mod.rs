@@ -180,6 +180,13 @@ impl Supervisor {
         }
     }
 
+    /// Has the kernel hold a unit that runs to the limits which [`daemon_reload`](Self::daemon_reload) has read.
+    pub async fn realize_limits(&self, unit: &str) -> Result<(), SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.realize_limits(unit).await,
+        }
+    }
+
     /// Starts a unit and waits until that is done, at most `deadline`.
     pub async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
         match self {

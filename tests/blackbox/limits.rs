@@ -21,6 +21,8 @@ struct Capped {
 
 /// Stays below all it may have, beside those that do not.
 const CALM: Capped = Capped { unit: "calm-main", memory: 96, cpu: 150, tasks: 50 };
+/// The same, later.
+const CALMER: Capped = Capped { memory: 64, cpu: 120, tasks: 30, ..CALM };
 /// Spins on every core.
 const BUSY: Capped = Capped { unit: "busy-main", memory: 64, cpu: 50, tasks: 50 };
 /// Wants 200 threads.
@@ -29,11 +31,12 @@ const CROWDED: Capped = Capped { unit: "crowded-main", memory: 64, cpu: 100, tas
 const GREEDY: Capped = Capped { unit: "greedy-main", memory: 48, cpu: 100, tasks: 50 };
 
 pub(crate) fn subject(bench: &Bench) {
-    bench.project.write("unitbee.toml", manifest(bench.root("nproc").trim()));
-    if bench.target.limits_hold { hold(bench) } else { are_told_not_to_hold(bench) }
+    let cores = bench.root("nproc");
+    bench.project.write("unitbee.toml", manifest(&CALM, cores.trim()));
+    if bench.target.limits_hold { hold(bench, cores.trim()) } else { are_told_not_to_hold(bench) }
 }
 
-fn manifest(cores: &str) -> String {
+fn manifest(calm: &Capped, cores: &str) -> String {
     let service = |port: u16, capped: &Capped, habits: &[&str], keys: &str| {
         let port = port.to_string();
         let command = [&["./daemon", "--port", &port], habits].concat();
@@ -52,7 +55,7 @@ stop = {{ term = "2s" }}
     };
     let health = r#"health = { url = "http://127.0.0.1:8080/health", healthy_for = "100ms" }"#;
     [
-        service(8080, &CALM, &["--eat", "24"], health),
+        service(8080, calm, &["--eat", "24"], health),
         service(8081, &BUSY, &["--spin", cores], ""),
         service(8082, &CROWDED, &["--crowd", "200"], ""),
         service(8083, &GREEDY, &["--eat", "200"], ""),
@@ -60,7 +63,7 @@ stop = {{ term = "2s" }}
     .concat()
 }
 
-fn hold(bench: &Bench) {
+fn hold(bench: &Bench, cores: &str) {
     bench.unitbee(&["apply", "--strict-limits", "calm", "busy", "crowded"]).exits(0).hides("limit-not-effective");
     let pids = [CALM, BUSY, CROWDED].map(|capped| bench.running(capped.unit));
     memory_holds(bench);
@@ -68,16 +71,21 @@ fn hold(bench: &Bench) {
     cpu_holds(bench);
     assert!(number(bench, &CALM, "memory.current") > 24 << 20, "it has not eaten what it may");
     kernel_has(bench, &CALM);
+
+    bench.project.write("unitbee.toml", manifest(&CALMER, cores));
+    bench.unitbee(&["apply", "--strict-limits", "calm"]).exits(0).hides("started");
+    kernel_has(bench, &CALMER);
     assert_eq!([CALM, BUSY, CROWDED].map(|capped| bench.running(capped.unit)), pids, "a neighbour died");
 
     bench.project.log_out();
     bench.reboot(&["--hard"]);
     bench.until("it is out of memory again", LATER, |bench| bench.property(GREEDY.unit, "ActiveState") == "failed");
-    for capped in [CALM, BUSY, CROWDED] {
+    for capped in [CALMER, BUSY, CROWDED] {
         kernel_has(bench, &capped);
     }
     let status = bench.unitbee(&["status"]).exits(3).hides("limit-not-effective");
     assert_eq!(status.stdout.matches("out of memory (oom-kill)").count(), 2, "in the state and in the flag: {status}");
+    a_lifted_limit_is_told(bench);
 }
 
 fn memory_holds(bench: &Bench) {
@@ -134,6 +142,17 @@ fn kernel_has(bench: &Bench, capped: &Capped) {
     let Capped { unit, memory, cpu, tasks } = capped;
     let wanted = format!("{}\n0\n{} 100000\n{tasks}\n", memory << 20, cpu * 1000);
     assert_eq!(files, wanted, "{unit}");
+}
+
+fn a_lifted_limit_is_told(bench: &Bench) {
+    bench.root(&format!("echo max >$({})/memory.max", folder(&CALMER)));
+    let status = status(bench, &CALMER, 0);
+    let flag = &status["flags"][0];
+    assert_eq!(
+        (&flag["kind"], &flag["reason"]),
+        (&"limit-not-effective".into(), &"memory: memory.max is \"max\"".into())
+    );
+    assert_eq!(flag["mend"], format!("unitbee restart {} -H {}", CALMER.unit, bench.host.name));
 }
 
 fn are_told_not_to_hold(bench: &Bench) {

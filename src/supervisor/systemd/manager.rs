@@ -44,6 +44,13 @@ impl Bus {
         }
     }
 
+    /// Sets a property to what it is, which has the manager write what it knows of the unit into its cgroup. Markers
+    /// (systemd 248) are no setting, so that no drop-in comes of it.
+    pub(super) async fn realize(&self, name: &str) -> Result<(), CallError> {
+        let markers = [("Markers", zbus::Variant::from(Vec::<&str>::new()))];
+        self.manager("SetUnitProperties", &(name, true, &markers[..])).await.map(drop)
+    }
+
     /// Forgets that a unit failed; one that is not loaded has nothing to forget.
     pub(super) async fn reset_failed(&self, name: &str) -> Result<(), CallError> {
         match self.manager("ResetFailedUnit", &name).await {

@@ -23,6 +23,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt, stream};
+use tracing::debug;
 
 pub(super) use self::approach::Approach;
 use self::call::{CallError, Outcome, Verb};
@@ -125,6 +126,23 @@ impl Systemd {
             Link::Systemctl(systemctl, _) => systemctl.act("daemon-reload", []).await.map(drop),
         };
         done.map_err(|error| error.within(self.host.name(), "daemon-reload", None))
+    }
+
+    /// A reload only reads limits: systemd writes them into the cgroup of a unit that runs when something of its slice
+    /// is started, or when a property of the unit is set. One that cannot (systemd 247) is told apart by its cgroup.
+    pub(super) async fn realize_limits(&self, unit: &str) -> Result<(), SupervisorError> {
+        let name = names::service(unit);
+        let done = match self.manager().await?.as_ref() {
+            Link::Bus(bus) => bus.realize(&name).await,
+            Link::Systemctl(systemctl, _) => systemctl.realize(&name).await,
+        };
+        match done {
+            Err(CallError::Refused { words, .. }) => {
+                debug!(host = self.host.name(), unit, words, "limits are not written into the cgroup");
+                Ok(())
+            }
+            done => done.map_err(self.error("set the limits of", unit)),
+        }
     }
 
     pub(super) async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {

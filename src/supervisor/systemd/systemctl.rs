@@ -158,6 +158,11 @@ impl Systemctl {
         if nobody_there { Ok(()) } else { Err(error) }
     }
 
+    /// Sets a property to what it is.
+    pub(super) async fn realize(&self, name: &str) -> Result<(), CallError> {
+        self.act("set-property", ["--runtime", "--", name, "Markers="]).await.map(drop)
+    }
+
     /// Forgets a failure.
     pub(super) async fn reset_failed(&self, name: &str) -> Result<(), CallError> {
         let Err(error) = self.act("reset-failed", ["--", name]).await else { return Ok(()) };
