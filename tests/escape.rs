@@ -13,12 +13,12 @@ use camino::Utf8Path;
 use proptest::prelude::*;
 use unitbee::service::escape::{self, EscapeError};
 use unitbee::service::name::EnvName;
-use unitbee::service::target::Target;
+use unitbee::service::target::Systemd;
 
-const NEWEST: Target = Target { systemd: None };
+const NEWEST: Systemd = Systemd { version: None };
 
-fn systemd(version: u32) -> Target {
-    Target { systemd: Some(version) }
+fn systemd(version: u32) -> Systemd {
+    Systemd { version: Some(version) }
 }
 
 fn name() -> EnvName {

@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use unitbee::service::escape::EscapeError;
 use unitbee::service::name::{EnvName, SliceName};
-use unitbee::service::render::{self, Place, Placement, RenderError, Rendered, Target, header};
+use unitbee::service::render::{self, Place, Placement, RenderError, Rendered, Runner, Systemd, header};
 use unitbee::service::secret::Secret;
 use unitbee::service::spec::{Limits, Restart, Stop, UnitSpec};
 
 use self::spec::{full, minimal};
 
-const NEWEST: Target = Target { systemd: None };
+const NEWEST: Systemd = Systemd { version: None };
 
-fn systemd(version: u32) -> Target {
-    Target { systemd: Some(version) }
+fn systemd(version: u32) -> Systemd {
+    Systemd { version: Some(version) }
 }
 
 fn env_name(name: &str) -> EnvName {
@@ -38,7 +38,7 @@ fn body(rendered: &Rendered) -> &str {
     std::str::from_utf8(header::body(&rendered.bytes)).unwrap()
 }
 
-fn text(spec: &UnitSpec, target: Target) -> String {
+fn text(spec: &UnitSpec, target: Systemd) -> String {
     body(&render::service(spec, &placement(), target).unwrap()).to_owned()
 }
 
@@ -291,4 +291,34 @@ mod any_bytes {
             }
         }
     }
+}
+
+#[test]
+fn the_runner_gets_a_script() {
+    let runner = Runner {
+        program: "/home/bee/.local/share/unitbee/store/d1/runner".into(),
+        registry: "/home/bee/.local/state/unitbee/registry".into(),
+        claims: "/home/bee/.local/state/unitbee/claims".into(),
+        logs: "/home/bee/.local/state/unitbee/log".into(),
+    };
+    let spec = spec::full();
+    let placement =
+        Placement { program: "/home/bee/it's/worker".into(), env_file: Some("/home/bee/env".into()), release: 3 };
+    let rendered = render::runner::definition(&spec, &placement, &runner).unwrap();
+    insta::assert_snapshot!(
+        "runner",
+        String::from_utf8(rendered.bytes).unwrap().replace(env!("CARGO_PKG_VERSION"), "VERSION")
+    );
+
+    for name in ["UID", "RANDOM", "IFS", "BASH_ENV", "_", "INVOCATION_ID"] {
+        let name = EnvName::new(name).unwrap();
+        let secret = UnitSpec { secrets: [name.clone()].into(), ..spec.clone() };
+        let error = render::runner::definition(&secret, &placement, &runner).unwrap_err();
+        assert!(
+            matches!(&error, RenderError::Value { place: Place::Variable(found), .. } if *found == name),
+            "{error}"
+        );
+    }
+    let public = UnitSpec { env: [(EnvName::new("UID").unwrap(), "7".to_owned())].into(), ..spec };
+    assert!(render::runner::definition(&public, &placement, &runner).is_ok(), "no shell sets a public variable");
 }

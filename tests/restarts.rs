@@ -10,7 +10,7 @@ mod spec;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use unitbee::service::render::{self, Placement, Target};
+use unitbee::service::render::{self, Placement, Systemd};
 use unitbee::service::spec::{Health, Restart, RestartWhen, UnitSpec};
 
 /// What a unit says about restarts, in seconds.
@@ -22,7 +22,7 @@ struct Unit {
 }
 
 impl Unit {
-    fn of(spec: &UnitSpec, target: Target) -> Self {
+    fn of(spec: &UnitSpec, target: Systemd) -> Self {
         let placement = Placement { program: "/bin/true".into(), env_file: Some("/tmp/env".into()), release: 1 };
         let bytes = render::service(spec, &placement, target).unwrap().bytes;
         let text = String::from_utf8(bytes).unwrap();
@@ -91,8 +91,8 @@ fn settled(spec: &UnitSpec) -> f64 {
     spec.health.as_ref().map_or(60.0, |health| (health.within + health.healthy_for).as_secs_f64())
 }
 
-fn any_target() -> impl Strategy<Value = Target> {
-    proptest::sample::select(vec![None, Some(247), Some(254)]).prop_map(|systemd| Target { systemd })
+fn any_target() -> impl Strategy<Value = Systemd> {
+    proptest::sample::select(vec![None, Some(247), Some(254)]).prop_map(|version| Systemd { version })
 }
 
 proptest! {
@@ -126,7 +126,7 @@ proptest! {
 
     #[test]
     fn each_pause_is_at_most_twice_the_last_and_none_is_longer_than_wished(spec in any_spec()) {
-        let unit = Unit::of(&spec, Target::default());
+        let unit = Unit::of(&spec, Systemd::default());
         let wished = spec.restart.max_delay.max(spec.restart.delay).as_secs_f64();
         for restart in 1..60 {
             let (this, next) = (unit.pause(restart), unit.pause(restart + 1));

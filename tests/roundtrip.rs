@@ -1,4 +1,5 @@
-//! Arguments and variables go through a real user manager into a process and come out byte for byte.
+//! Arguments and variables go through a real user manager, or the runner under each shell, into a process and come out
+//! byte for byte.
 //!
 //! A unit carries hundreds of values at once. When one of them goes wrong, the unit is made smaller until it is the
 //! only one, and the value until nothing of it can be left out. `UNITBEE_SEED=NUMBER` repeats a run.
@@ -13,6 +14,8 @@ mod lab;
 mod nasty;
 #[path = "support/program.rs"]
 mod program;
+#[path = "support/shells.rs"]
+mod shells;
 #[path = "support/spec.rs"]
 mod spec;
 #[path = "support/user.rs"]
@@ -21,20 +24,24 @@ mod user;
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use camino::Utf8Path;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use unitbee::service::name::{EnvName, UnitName};
-use unitbee::service::render::{self, Placement, Target};
+use unitbee::service::render::{self, Placement, Runner, Systemd, Target, runner};
 use unitbee::service::secret::Secret;
-use unitbee::service::spec::UnitSpec;
+use unitbee::service::spec::{Limits, Restart, RestartWhen, UnitSpec};
 
-use self::lab::LabHost;
+use self::lab::{LabHost, skip};
 use self::user::File;
 
 /// Below the home: what a program, a file of variables and a working directory may be called.
 const PROGRAM: &str = "a $HOME ${X} é%h;#~@=/worker";
 const DIR: &str = "a $HOME ${X} é%h;#~@='\"/50%";
+
+/// The same for the runner, whose programs have no `=` in their paths and may have quotes.
+const RUNNER_PROGRAM: &str = "a $HOME ${X} é%h;#~@'\"\\*/worker";
 
 const UNITS: usize = 25;
 const ARGS: usize = 400;
@@ -84,21 +91,54 @@ fn on_the_newest_systemd() {
     on("forky", 262);
 }
 
+#[test]
+fn on_the_runner_of_dash() {
+    in_shell("dash");
+}
+
+#[test]
+fn on_the_runner_of_bash() {
+    in_shell("bash");
+}
+
+#[test]
+fn on_the_runner_of_busybox() {
+    in_shell("busybox");
+}
+
 fn on(suite: &str, systemd: u32) {
     let Some(host) = LabHost::up("roundtrip", suite, &[]) else { return };
     assert_eq!(host.systemd(), systemd, "the lab's {suite} is not what this test is about");
     host.put(&[File { path: PROGRAM, mode: 0o755, bytes: &std::fs::read(program::build("worker")).unwrap() }]);
-    let user = User { home: host.home(), target: Target { systemd: Some(systemd) }, host };
+    let user = User { home: host.home(), target: Systemd { version: Some(systemd) }, host };
+    all_arrive(&format!("systemd {systemd}"), &|batches| user.run(batches));
+}
 
+fn in_shell(name: &'static str) {
+    let Some(shell) = shells::Shell::find(name) else { return };
+    let nest = Nest { folder: tempfile::tempdir().unwrap(), shell };
+    let worker = nest.home().join(RUNNER_PROGRAM);
+    std::fs::create_dir_all(worker.parent().unwrap()).unwrap();
+    std::fs::copy(program::build("worker"), worker).unwrap();
+    std::fs::create_dir_all(nest.home().join(DIR)).unwrap();
+    std::fs::write(nest.home().join("runner"), &runner::PROGRAM.text).unwrap();
+    all_arrive(&format!("the runner of {name}"), &|batches| nest.run(batches));
+}
+
+/// Runs one unit for each batch and tells which of them got something else than was written for it.
+type Run<'a> = &'a dyn Fn(&[Vec<Case>]) -> Vec<Result<(), String>>;
+
+fn all_arrive(what: &str, run: Run<'_>) {
     let seed = seed();
     let batches = generate(seed);
     let count: usize = batches.iter().map(Vec::len).sum();
-    eprintln!("roundtrip on systemd {systemd}: {count} values, UNITBEE_SEED={seed}");
+    eprintln!("roundtrip on {what}: {count} values, UNITBEE_SEED={seed}");
     assert!(count >= 10_000, "{count} values are too few");
-    for (batch, result) in batches.iter().zip(user.run(&batches)) {
+    for (batch, result) in batches.iter().zip(run(&batches)) {
         if let Err(fault) = result {
-            let smallest = minimise_case(minimise(batch, &mut |cases| user.fails(cases)), &user);
-            panic!("systemd {systemd}, UNITBEE_SEED={seed}: {fault}\nsmallest that fails: {smallest:?}");
+            let mut fails = |cases: &[Case]| run(&[cases.to_vec()]).iter().any(Result::is_err);
+            let smallest = minimise_case(minimise(batch, &mut fails), &mut fails);
+            panic!("{what}, UNITBEE_SEED={seed}: {fault}\nsmallest that fails: {smallest:?}");
         }
     }
 }
@@ -146,15 +186,10 @@ fn long_word(short: &[String]) -> String {
 struct User {
     host: LabHost,
     home: String,
-    target: Target,
+    target: Systemd,
 }
 
 impl User {
-    fn fails(&self, cases: &[Case]) -> bool {
-        self.run(&[cases.to_vec()]).iter().any(Result::is_err)
-    }
-
-    /// Runs one unit for each batch and tells which of them got something else than was written for it.
     fn run(&self, batches: &[Vec<Case>]) -> Vec<Result<(), String>> {
         let mut files = Vec::new();
         for (index, cases) in batches.iter().enumerate() {
@@ -169,23 +204,15 @@ impl User {
             tar -C out -cf - .";
         let dumps = self.host.sh(script, b"");
         let mut dumps: BTreeMap<usize, Dump> = read_dumps(&dumps);
-        let check = |(index, cases): (usize, &Vec<Case>)| match dumps.remove(&index) {
+        let checked = |(index, cases): (usize, &Vec<Case>)| match dumps.remove(&index) {
             None => Err("it did not start".to_owned()),
-            Some(dump) => self.check(index, cases, &dump),
+            Some(dump) => check(&self.home, PROGRAM, index, cases, &dump),
         };
-        batches.iter().enumerate().map(check).collect()
+        batches.iter().enumerate().map(checked).collect()
     }
 
     fn files(&self, index: usize, cases: &[Case]) -> [(String, u32, Vec<u8>); 2] {
-        let mut args = vec!["dump".to_owned(), format!("{}/out/{index}", self.home)];
-        args.extend(cases.iter().filter(|case| matches!(case, Case::Arg(_))).map(|case| case.value().to_owned()));
-        let spec = UnitSpec {
-            unit: UnitName::new(format!("roundtrip-{index}")).unwrap(),
-            args,
-            env: variables(cases).filter(|(_, case)| matches!(case, Case::Env(_))).map(named).collect(),
-            working_dir: Some(format!("{}/{DIR}", self.home).into()),
-            ..spec::full()
-        };
+        let spec = spec(&self.home, index, cases);
         let env_file = format!("{DIR}/{index}.env");
         let placement = Placement {
             program: format!("{}/{PROGRAM}", self.home).into(),
@@ -193,31 +220,96 @@ impl User {
             release: 1,
         };
         let unit = render::service(&spec, &placement, self.target).unwrap();
-        let secrets = variables(cases).filter(|(_, case)| matches!(case, Case::Secret(_))).map(named);
-        let secrets = secrets.map(|(name, value)| (name, Secret::new(value))).collect();
+        let secrets = secrets(cases);
         [
             (format!(".config/systemd/user/{}", unit.name), unit.mode, unit.bytes),
             (env_file, 0o600, render::env_file(&secrets, self.target).unwrap()),
         ]
     }
+}
 
-    fn check(&self, index: usize, cases: &[Case], dump: &Dump) -> Result<(), String> {
-        same("the program", &format!("{}/{PROGRAM}", self.home), &dump.args[0])?;
-        same("the directory", &format!("{}/{DIR}", self.home), &dump.dir)?;
-        same("the file", &format!("{}/out/{index}", self.home), &dump.args[2])?;
-        let expected: Vec<&str> = cases.iter().filter(|case| matches!(case, Case::Arg(_))).map(Case::value).collect();
-        for (number, (expected, found)) in expected.iter().zip(&dump.args[3..]).enumerate() {
-            same(&format!("argument {number}"), expected, found)?;
-        }
-        same("the number of arguments", &expected.len().to_string(), &dump.args[3..].len().to_string())?;
-        for (name, case) in variables(cases) {
-            let found = dump.env.get(&name).ok_or(format!("{name} is not set, it should be {case:?}"))?;
-            same(&name, case.value(), found)?;
-        }
-        match dump.env.keys().find(|name| is_ours(name) && !variables(cases).any(|(ours, _)| ours == **name)) {
-            None => Ok(()),
-            Some(name) => Err(format!("{name} is set")),
-        }
+/// Units under the runner, each started and waited for by a shell of its own.
+struct Nest {
+    folder: tempfile::TempDir,
+    shell: shells::Shell,
+}
+
+impl Nest {
+    fn home(&self) -> &Utf8Path {
+        self.folder.path().try_into().unwrap()
+    }
+
+    fn run(&self, batches: &[Vec<Case>]) -> Vec<Result<(), String>> {
+        let out = self.home().join("out");
+        std::fs::remove_dir_all(&out).ok();
+        std::fs::create_dir(&out).unwrap();
+        batches.iter().enumerate().map(|(index, cases)| self.run_one(index, cases)).collect()
+    }
+
+    fn run_one(&self, index: usize, cases: &[Case]) -> Result<(), String> {
+        let home = self.home();
+        let state = home.join("state");
+        let spec = UnitSpec {
+            restart: Restart { when: RestartWhen::No, ..Restart::default() },
+            limits: Limits::default(),
+            systemd: BTreeMap::new(),
+            ..spec(home.as_str(), index, cases)
+        };
+        let placement =
+            Placement { program: home.join(RUNNER_PROGRAM), env_file: Some(home.join(DIR).join("env")), release: 1 };
+        let target = Runner {
+            program: home.join("runner"),
+            registry: state.join("registry"),
+            claims: state.join("claims"),
+            logs: state.join("log"),
+        };
+        let definition = render::runner::definition(&spec, &placement, &target).unwrap();
+        let path = home.join(&definition.name);
+        std::fs::write(&path, definition.bytes).unwrap();
+        let secrets = render::secrets_file(&secrets(cases), &Target::Runner(target)).unwrap();
+        std::fs::write(home.join(DIR).join("env"), secrets).unwrap();
+        let ended = self.shell.command().arg(&path).arg("supervise").output().unwrap();
+        let dump = std::fs::read(home.join(format!("out/{index}"))).map_err(|_| {
+            let log = std::fs::read_to_string(state.join(format!("log/roundtrip-{index}/1.log"))).unwrap_or_default();
+            format!("it did not start: {ended:?}\n{log}")
+        })?;
+        check(home.as_str(), RUNNER_PROGRAM, index, cases, &read_dump(&String::from_utf8_lossy(&dump)))
+    }
+}
+
+fn spec(home: &str, index: usize, cases: &[Case]) -> UnitSpec {
+    let mut args = vec!["dump".to_owned(), format!("{home}/out/{index}")];
+    args.extend(cases.iter().filter(|case| matches!(case, Case::Arg(_))).map(|case| case.value().to_owned()));
+    UnitSpec {
+        unit: UnitName::new(format!("roundtrip-{index}")).unwrap(),
+        args,
+        env: variables(cases).filter(|(_, case)| matches!(case, Case::Env(_))).map(named).collect(),
+        working_dir: Some(format!("{home}/{DIR}").into()),
+        ..spec::full()
+    }
+}
+
+fn secrets(cases: &[Case]) -> BTreeMap<EnvName, Secret> {
+    let secrets = variables(cases).filter(|(_, case)| matches!(case, Case::Secret(_))).map(named);
+    secrets.map(|(name, value)| (name, Secret::new(value))).collect()
+}
+
+fn check(home: &str, program: &str, index: usize, cases: &[Case], dump: &Dump) -> Result<(), String> {
+    same("the program", &format!("{home}/{program}"), &dump.args[0])?;
+    same("the directory", &format!("{home}/{DIR}"), &dump.dir)?;
+    same("the file", &format!("{home}/out/{index}"), &dump.args[2])?;
+    let expected: Vec<&str> = cases.iter().filter(|case| matches!(case, Case::Arg(_))).map(Case::value).collect();
+    for (number, (expected, found)) in expected.iter().zip(&dump.args[3..]).enumerate() {
+        same(&format!("argument {number}"), expected, found)?;
+    }
+    same("the number of arguments", &expected.len().to_string(), &dump.args[3..].len().to_string())?;
+    for (name, case) in variables(cases) {
+        let found = dump.env.get(&name).ok_or(format!("{name} is not set, it should be {case:?}"))?;
+        same(&name, case.value(), found)?;
+    }
+    match dump.env.keys().find(|name| is_ours(name) && !variables(cases).any(|(ours, _)| ours == **name)) {
+        None => Ok(()),
+        Some(name) => Err(format!("{name} is set")),
     }
 }
 
@@ -281,9 +373,9 @@ fn minimise<T: Clone>(items: &[T], fails: &mut dyn FnMut(&[T]) -> bool) -> Vec<T
     items
 }
 
-fn minimise_case(cases: Vec<Case>, user: &User) -> Vec<Case> {
+fn minimise_case(cases: Vec<Case>, fails: &mut dyn FnMut(&[Case]) -> bool) -> Vec<Case> {
     let [case] = &cases[..] else { return cases };
     let characters: Vec<char> = case.value().chars().collect();
-    let smallest = minimise(&characters, &mut |characters| user.fails(&[case.with(characters.iter().collect())]));
+    let smallest = minimise(&characters, &mut |characters| fails(&[case.with(characters.iter().collect())]));
     vec![case.with(smallest.into_iter().collect())]
 }

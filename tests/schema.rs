@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use proptest::prelude::*;
 use serde_json::Value;
 use unitbee::service::manifest::{self, Diagnostics, Manifest};
-use unitbee::service::render::{self, Placement, Target};
+use unitbee::service::render::{self, Placement, Systemd};
 
 fn read(text: &str) -> Result<Manifest, Diagnostics> {
     manifest::read(text, "unitbee.toml", Utf8Path::new("/work"))
@@ -264,7 +264,7 @@ proptest! {
         let Ok(manifest) = read(&format!("{command}{key} = {value}\n")) else { return Ok(()) };
         for unit in &manifest.units {
             let placement = Placement { program: "/p".into(), env_file: Some("/e".into()), release: 1 };
-            let rendered = render::service(&unit.spec, &placement, Target::default());
+            let rendered = render::service(&unit.spec, &placement, Systemd::default());
             prop_assert!(rendered.is_ok(), "{:?}: {:?}", unit.spec, rendered.unwrap_err());
         }
     }

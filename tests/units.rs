@@ -16,7 +16,7 @@ mod user;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use unitbee::service::render::{self, Placement, Rendered, Target};
+use unitbee::service::render::{self, Placement, Rendered, Systemd};
 use unitbee::service::spec::{Restart, RestartWhen, UnitSpec};
 
 use self::lab::LabHost;
@@ -46,7 +46,7 @@ fn on_forky() {
 
 fn on(suite: &str) {
     let Some(host) = LabHost::up("units", suite, &[]) else { return };
-    let user = User { home: host.home(), target: Target { systemd: Some(host.systemd()) }, host };
+    let user = User { home: host.home(), target: Systemd { version: Some(host.systemd()) }, host };
     user.host.put(&[File { path: "worker", mode: 0o755, bytes: &std::fs::read(program::build("worker")).unwrap() }]);
     user.complains_of_nothing();
     user.holds_what_was_written();
@@ -57,7 +57,7 @@ fn on(suite: &str) {
 struct User {
     host: LabHost,
     home: String,
-    target: Target,
+    target: Systemd,
 }
 
 impl User {
@@ -132,7 +132,7 @@ impl User {
             expected.push(("StartLimitIntervalUSec", "17min 3s"));
         }
         for (key, value) in expected {
-            assert_eq!(found.get(key).map(String::as_str), Some(value), "{key} on systemd {:?}", self.target.systemd);
+            assert_eq!(found.get(key).map(String::as_str), Some(value), "{key} on systemd {:?}", self.target.version);
         }
         assert!(found["EnvironmentFiles"].contains("/env "), "{}", found["EnvironmentFiles"]);
         assert_eq!(self.show("rbee.slice")["LoadState"], "loaded");
@@ -171,14 +171,14 @@ impl User {
             give_up_after: 4,
         };
         let times = self.run_until_down(restart, "fail");
-        assert_eq!(times.len(), 1 + 4, "starts on systemd {:?}", self.target.systemd);
+        assert_eq!(times.len(), 1 + 4, "starts on systemd {:?}", self.target.version);
         let found = self.show("llm-8080.service");
         assert_eq!((found["ActiveState"].as_str(), found["SubState"].as_str()), ("failed", "failed"));
 
         let pauses: Vec<Duration> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
         let wished = if self.target.grows_restart_delay() { [100, 200, 400, 800] } else { [100; 4] };
         for (pause, wished) in pauses.iter().zip(wished) {
-            assert!(*pause >= milliseconds(wished), "pauses {pauses:?} on systemd {:?}", self.target.systemd);
+            assert!(*pause >= milliseconds(wished), "pauses {pauses:?} on systemd {:?}", self.target.version);
         }
     }
 

@@ -12,7 +12,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use unitbee::service::escape;
-use unitbee::service::render::{self, Placement, Target};
+use unitbee::service::render::{self, Placement, Systemd};
 
 #[test]
 fn systemd_analyze_finds_nothing_to_say() {
@@ -25,7 +25,7 @@ fn systemd_analyze_finds_nothing_to_say() {
         env_file: Some(dir.path().join("env").to_str().unwrap().into()),
         release: 1,
     };
-    let service = render::service(&spec, &placement, Target { systemd: Some(version) }).unwrap();
+    let service = render::service(&spec, &placement, Systemd { version: Some(version) }).unwrap();
     let slice = render::slice(&spec.slice).unwrap();
     for file in [&service, &slice] {
         fs::write(dir.path().join(&file.name), &file.bytes).unwrap();

@@ -13,7 +13,7 @@ use super::release::Wanted;
 use super::survey::{Observed, ProgramFound, Refs, UnitObserved};
 use crate::host::{Batch, Content, FileFound, Put};
 use crate::service::record::Record;
-use crate::service::render::{self, Placement, RenderError, Target, header};
+use crate::service::render::{self, Placement, RenderError, Systemd, header};
 use crate::service::spec::Stop;
 use crate::supervisor::State;
 use crate::supervisor::layout;
@@ -316,7 +316,7 @@ impl Planner<'_> {
 
     fn draft(&mut self, wanted: &Wanted, program: &Utf8Path, release: u32, starts_after_usec: u64) -> Option<Draft> {
         let spec = &wanted.spec;
-        let target = Target { systemd: self.observed.systemd };
+        let target = Systemd { version: self.observed.systemd };
         let env = (!wanted.secrets.is_empty()).then(|| render::env_file(&wanted.secrets, target)).transpose();
         let placement = Placement {
             program: program.to_owned(),

@@ -3,10 +3,12 @@
 //! systemd reads its files with several grammars (systemd.syntax(7), systemd.service(5) "Command lines",
 //! systemd.exec(5); conf-parser.c, extract-word.c, specifier.c, env-file.c). A value goes through the function of its
 //! grammar and comes out on the other side byte for byte, on every systemd since 245, or it is refused here: nothing
-//! is left out, replaced or cut. What some version cannot carry is refused for that version only ([`Target`]).
+//! is left out, replaced or cut. What some version cannot carry is refused for that version only ([`Systemd`]).
 //!
 //! Text that systemd holds must also pass through D-Bus, which takes UTF-8 only and no Unicode noncharacters: one such
 //! character in a unit makes the manager drop off its bus. They are refused everywhere.
+
+pub mod sh;
 
 use std::fmt::{self, Write};
 
@@ -14,7 +16,7 @@ use askama::filters::Escaper;
 use camino::Utf8Path;
 
 use super::name::EnvName;
-use super::target::Target;
+use super::target::Systemd;
 
 /// Bytes that a line of a unit may have without the newline at its end (`LONG_LINE_MAX`); a longer one spoils the whole
 /// unit. Functions here write parts of lines, so who puts a line together has to look.
@@ -83,6 +85,12 @@ pub enum EscapeError {
     /// It is a path with a component `.` or `..`.
     #[error("the path holds '.' or '..'")]
     Dots,
+    /// No shell can set the variable, or the runner sets it.
+    #[error("{name} belongs to the shell")]
+    Taken {
+        /// Which.
+        name: String,
+    },
     /// It is the path of a program and ends with `/`.
     #[error("the path ends with '/'")]
     Directory,
@@ -94,8 +102,8 @@ pub enum EscapeError {
 ///
 /// # Errors
 ///
-/// NUL, noncharacters, and more bytes than [`Target::argument_max`].
-pub fn exec_arg(arg: &str, target: Target) -> Result<String, EscapeError> {
+/// NUL, noncharacters, and more bytes than [`Systemd::argument_max`].
+pub fn exec_arg(arg: &str, target: Systemd) -> Result<String, EscapeError> {
     check_length(arg.len(), target.argument_max())?;
     quoted("", arg)
 }
@@ -108,7 +116,7 @@ pub fn exec_arg(arg: &str, target: Target) -> Result<String, EscapeError> {
 ///
 /// Control characters, quotes and backslashes, from 258 also `*?[`; a path that is relative, ends with `/`, holds `.`
 /// or `..`, or is longer than the kernel takes it.
-pub fn exec_path(path: &Utf8Path, target: Target) -> Result<String, EscapeError> {
+pub fn exec_path(path: &Utf8Path, target: Systemd) -> Result<String, EscapeError> {
     check_path(path)?;
     if path.as_str().ends_with('/') {
         return Err(EscapeError::Directory);
@@ -122,8 +130,8 @@ pub fn exec_path(path: &Utf8Path, target: Target) -> Result<String, EscapeError>
 /// # Errors
 ///
 /// NUL and noncharacters; before 247 control characters other than tab and newline; more bytes, name included, than
-/// [`Target::argument_max`]: 249 and 250 are known to cut arguments short and not trusted to spare variables.
-pub fn environment(name: &EnvName, value: &str, target: Target) -> Result<String, EscapeError> {
+/// [`Systemd::argument_max`]: 249 and 250 are known to cut arguments short and not trusted to spare variables.
+pub fn environment(name: &EnvName, value: &str, target: Systemd) -> Result<String, EscapeError> {
     check_variable(name, value, target.argument_max(), target)?;
     quoted(&format!("{name}="), value)
 }
@@ -135,8 +143,8 @@ pub fn environment(name: &EnvName, value: &str, target: Target) -> Result<String
 /// # Errors
 ///
 /// As [`environment`], but 249 and 250 carry long values here.
-pub fn env_file_line(name: &EnvName, value: &str, target: Target) -> Result<String, EscapeError> {
-    check_variable(name, value, Target::default().argument_max(), target)?;
+pub fn env_file_line(name: &EnvName, value: &str, target: Systemd) -> Result<String, EscapeError> {
+    check_variable(name, value, Systemd::default().argument_max(), target)?;
     Ok(format!("{name}='{}'\n", value.replace('\'', r#"'"'"'"#)))
 }
 
@@ -166,7 +174,7 @@ pub fn raw_value(value: &str) -> Result<String, EscapeError> {
 ///
 /// As [`raw_value`]; a path that is relative, holds `.` or `..` or is too long; on 247 and 248 a path whose mount unit
 /// would have a name of more than 255 bytes.
-pub fn working_directory(path: &Utf8Path, target: Target) -> Result<String, EscapeError> {
+pub fn working_directory(path: &Utf8Path, target: Systemd) -> Result<String, EscapeError> {
     check_path(path)?;
     if target.needs_short_mount_names() {
         check_length(unit_name_of_path(path).len() + ".mount".len(), NAME_MAX)?;
@@ -183,6 +191,17 @@ pub fn environment_file(path: &Utf8Path) -> Result<String, EscapeError> {
     check_path(path)?;
     check_path_characters(path, |c| "*?[\\".contains(c))?;
     raw_value(path.as_str())
+}
+
+/// Checks a path that is written on a line of its own, without a grammar.
+///
+/// # Errors
+///
+/// Control characters, noncharacters; a path that is relative, holds `.` or `..` or is too long.
+pub fn plain_path(path: &Utf8Path) -> Result<&str, EscapeError> {
+    check_path(path)?;
+    check_path_characters(path, |_| false)?;
+    Ok(path.as_str())
 }
 
 /// Checks a value that its writer wrote for systemd, quotes, `%` and all, for not reaching beyond its line.
@@ -279,7 +298,7 @@ fn push_hex(out: &mut String, prefix: &str, byte: u8) {
     out.push_str(&hex::encode([byte]));
 }
 
-fn check_variable(name: &EnvName, value: &str, max: usize, target: Target) -> Result<(), EscapeError> {
+fn check_variable(name: &EnvName, value: &str, max: usize, target: Systemd) -> Result<(), EscapeError> {
     check_text(value)?;
     // execve(2) gets name and value as one string.
     check_length(name.as_str().len() + 1 + value.len(), max)?;

@@ -1,7 +1,7 @@
 //! Hosts of the lab (`tests/lab/lab`): real init, real sshd, real user manager.
 
 #[path = "skip.rs"]
-mod skip;
+pub(crate) mod skip;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};

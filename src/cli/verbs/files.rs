@@ -12,7 +12,7 @@ use super::super::output::progress::note;
 use super::super::work::{self, MANIFEST};
 use crate::host::{self, Base, Batch, Command, Content, End, Host, HostPath, Put, printable};
 use crate::service::manifest::{self, Manifest, THIS_MACHINE};
-use crate::service::render::{self, Placement, Rendered, Target};
+use crate::service::render::{self, Placement, Rendered, Systemd};
 use crate::service::spec::{Program, UnitSpec};
 use crate::supervisor::layout;
 
@@ -34,7 +34,7 @@ pub async fn init(global: &Global, args: &Init, output: Output) -> Result<Exit> 
 /// `render`.
 pub async fn render(global: &Global, args: &Render, output: Output) -> Result<Exit> {
     let manifest = work::manifest(global).await?;
-    let target = Target { systemd: args.systemd };
+    let target = Systemd { version: args.systemd };
     let files = rendered(&manifest, &args.services, target, &Places::OnHost).await?;
     if let Some(folder) = &args.out {
         let written = files.iter().map(|file| (folder.join(&file.name), file.bytes.clone())).collect();
@@ -61,7 +61,7 @@ pub async fn verify(global: &Global, args: &Services, output: Output) -> Result<
     let this = host::open(THIS_MACHINE, THIS_MACHINE, &work::options(global));
     let asked = this.run(&Command::new(ANALYZE).arg("--version")).await?;
     // Keys that this machine's systemd does not know yet are mistakes to it.
-    let target = Target { systemd: version(&String::from_utf8_lossy(&asked.stdout)) };
+    let target = Systemd { version: version(&String::from_utf8_lossy(&asked.stdout)) };
     let files = rendered(&manifest, args, target, &Places::Here).await?;
     if asked.end == End::NotFound {
         note("systemd-analyze is not on this machine: only unitbee's own checks were made");
@@ -153,7 +153,7 @@ enum Places {
     Here,
 }
 
-async fn rendered(manifest: &Manifest, services: &Services, target: Target, places: &Places) -> Result<Vec<Rendered>> {
+async fn rendered(manifest: &Manifest, services: &Services, target: Systemd, places: &Places) -> Result<Vec<Rendered>> {
     let mut files = vec![render::slice(&manifest.slice)?];
     let work = manifest.select(&services.services, &[])?;
     let mut units: Vec<&UnitSpec> = work.iter().flat_map(|work| &work.units).collect();

@@ -22,7 +22,7 @@
 use std::time::Duration;
 
 use crate::service::spec::{Restart, RestartWhen, UnitSpec};
-use crate::service::target::Target;
+use crate::service::target::Systemd;
 
 /// Run time after which the next failure starts a new row, where no health check says when it is up.
 const SETTLED: Duration = Duration::from_mins(1);
@@ -56,7 +56,7 @@ pub(super) struct StartLimit {
 }
 
 impl Backoff {
-    pub(super) fn new(restart: &Restart, target: Target) -> Self {
+    pub(super) fn new(restart: &Restart, target: Systemd) -> Self {
         let Restart { when, delay, max_delay, .. } = *restart;
         if when == RestartWhen::No || delay >= max_delay {
             return Self { first: delay, growth: None, notes: Vec::new() };
@@ -86,10 +86,15 @@ pub(super) fn start_limit(spec: &UnitSpec, backoff: &Backoff) -> Option<StartLim
     if when == RestartWhen::No || give_up_after == 0 {
         return None;
     }
-    let settled = spec.health.as_ref().map_or(SETTLED, |health| health.within.saturating_add(health.healthy_for));
+    let settled = settled(spec);
     let burst = give_up_after.saturating_add(1);
     let window = backoff.longest().saturating_add(settled).saturating_mul(burst);
     Some(StartLimit { interval: super::whole_seconds(window), burst })
+}
+
+/// Run time after which the next failure starts a new row.
+pub(super) fn settled(spec: &UnitSpec) -> Duration {
+    spec.health.as_ref().map_or(SETTLED, |health| health.within.saturating_add(health.healthy_for))
 }
 
 /// How often `first` must be doubled to reach `longest`.

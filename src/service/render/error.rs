@@ -88,6 +88,8 @@ pub enum Place {
     WorkingDir,
     /// The path of the file with the secrets.
     EnvFile,
+    /// The path of the log files.
+    Logs,
     /// A line of the manifest's own `systemd` table.
     Setting {
         /// `Service`, `Unit`, …
@@ -106,6 +108,7 @@ impl fmt::Display for Place {
             Self::Description => f.write_str("the description"),
             Self::WorkingDir => f.write_str("the working directory"),
             Self::EnvFile => f.write_str("the path of the file with the secrets"),
+            Self::Logs => f.write_str("the path of the log files"),
             Self::Setting { section, key } => write!(f, "systemd.{section}.{key}"),
         }
     }

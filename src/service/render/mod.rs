@@ -1,4 +1,4 @@
-//! From a spec to the bytes of its files, for systemd.
+//! From a spec to the bytes of its files: units for systemd here, definitions for the runner in [`runner`].
 //!
 //! The same spec, placement and target give the same bytes, and every value in them is written in its one canonical
 //! form: systemd ignores a value that it cannot read, and a unit with `MemoryMax=4GB` runs without a limit. What a
@@ -20,6 +20,7 @@
 mod backoff;
 mod error;
 pub mod header;
+pub mod runner;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +35,7 @@ use super::escape;
 use super::name::{EnvName, SliceName, UnitName};
 use super::secret::Secret;
 use super::spec::{Limits, RestartWhen, Scope, UnitSpec};
-pub use super::target::Target;
+pub use super::target::{Runner, Systemd, Target};
 
 /// How much later than the end of the ladder the manager's own patience ends.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
@@ -104,12 +105,36 @@ struct SliceFile<'a> {
     description: &'a str,
 }
 
+/// Writes what defines a service for `target`.
+///
+/// # Errors
+///
+/// Names the first part of the spec that it cannot carry; nothing is cut or replaced.
+pub fn definition(spec: &UnitSpec, placement: &Placement, target: &Target) -> Result<Rendered, RenderError> {
+    match target {
+        Target::Systemd(systemd) => service(spec, placement, *systemd),
+        Target::Runner(runner) => runner::definition(spec, placement, runner),
+    }
+}
+
+/// Writes the file with the secrets of a service for `target`; it must be 0600 before it has content.
+///
+/// # Errors
+///
+/// Names the first variable that the file cannot carry, never its value.
+pub fn secrets_file(variables: &BTreeMap<EnvName, Secret>, target: &Target) -> Result<Vec<u8>, RenderError> {
+    match target {
+        Target::Systemd(systemd) => env_file(variables, *systemd),
+        Target::Runner(_) => runner::env_file(variables),
+    }
+}
+
 /// Writes the unit of a service: `llm-8080.service`.
 ///
 /// # Errors
 ///
 /// Names the first part of the spec that a unit cannot carry for this target; nothing is cut or replaced.
-pub fn service(spec: &UnitSpec, placement: &Placement, target: Target) -> Result<Rendered, RenderError> {
+pub fn service(spec: &UnitSpec, placement: &Placement, target: Systemd) -> Result<Rendered, RenderError> {
     check_limits(&spec.limits)?;
     check_total(spec, placement)?;
     if placement.env_file.is_none() && !spec.secrets.is_empty() {
@@ -170,7 +195,7 @@ pub fn slice(name: &SliceName) -> Result<Rendered, RenderError> {
 /// # Errors
 ///
 /// Names the first variable that the file cannot carry for this target, never its value.
-pub fn env_file(variables: &BTreeMap<EnvName, Secret>, target: Target) -> Result<Vec<u8>, RenderError> {
+pub fn env_file(variables: &BTreeMap<EnvName, Secret>, target: Systemd) -> Result<Vec<u8>, RenderError> {
     let mut file = String::new();
     for (name, value) in variables {
         let line =
@@ -187,7 +212,7 @@ fn description(spec: &UnitSpec) -> Result<&str, RenderError> {
     Ok(text)
 }
 
-fn command(spec: &UnitSpec, placement: &Placement, target: Target) -> Result<String, RenderError> {
+fn command(spec: &UnitSpec, placement: &Placement, target: Systemd) -> Result<String, RenderError> {
     let mut line = escape::exec_path(&placement.program, target).map_err(Place::Program.refuse())?;
     for (index, arg) in spec.args.iter().enumerate() {
         line.push(' ');
@@ -196,14 +221,14 @@ fn command(spec: &UnitSpec, placement: &Placement, target: Target) -> Result<Str
     Ok(line)
 }
 
-fn working_dir(spec: &UnitSpec, target: Target) -> Result<Option<String>, RenderError> {
+fn working_dir(spec: &UnitSpec, target: Systemd) -> Result<Option<String>, RenderError> {
     spec.working_dir
         .as_deref()
         .map(|path| escape::working_directory(path, target).map_err(Place::WorkingDir.refuse()))
         .transpose()
 }
 
-fn environment(spec: &UnitSpec, target: Target) -> Result<Vec<String>, RenderError> {
+fn environment(spec: &UnitSpec, target: Systemd) -> Result<Vec<String>, RenderError> {
     let variable = |(name, value): (&EnvName, &String)| {
         escape::environment(name, value, target).map_err(Place::Variable(name.clone()).refuse())
     };
@@ -277,7 +302,7 @@ fn check_lines(body: &str) -> Result<(), RenderError> {
     }
 }
 
-fn limit_notes(spec: &UnitSpec, target: Target) -> Vec<String> {
+fn limit_notes(spec: &UnitSpec, target: Systemd) -> Vec<String> {
     let mut notes = Vec::new();
     if spec.limits.cpu_percent.is_some() && !target.delegates_cpu() {
         notes.push(

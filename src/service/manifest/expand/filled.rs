@@ -13,7 +13,7 @@ use super::shared::env_name;
 use super::{Instance, Service};
 use crate::service::escape::{self, EscapeError};
 use crate::service::spec::{EnvName, Health, HttpUrl, Program, Stop};
-use crate::service::target::Target;
+use crate::service::target::Systemd;
 use crate::service::url::UrlError;
 
 /// The parts of a unit that depend on its instance.
@@ -65,7 +65,7 @@ impl Fill<'_, '_, '_> {
     /// Fills in one argument.
     fn word(&mut self, at: &At<Text>) -> Option<String> {
         let word = self.text(at)?;
-        self.refused(escape::exec_arg(&word, Target::default()), "the argument cannot be passed on", &at.span);
+        self.refused(escape::exec_arg(&word, Systemd::default()), "the argument cannot be passed on", &at.span);
         Some(word)
     }
 
@@ -112,7 +112,7 @@ impl Fill<'_, '_, '_> {
             let name = env_name(name, self.problems);
             let Some((at, text)) = value.at().and_then(|at| Some((at, self.text(at)?))) else { continue };
             let Some(name) = name else { continue };
-            let written = escape::environment(&name, &text, Target::default());
+            let written = escape::environment(&name, &text, Systemd::default());
             self.refused(written, "the variable cannot be passed on", &at.span);
             env.insert(name, text);
         }
@@ -128,7 +128,7 @@ impl Fill<'_, '_, '_> {
     /// Reads an absolute path, which nothing will expand.
     fn path_on_host(&mut self, text: &str, span: &Span) -> Option<Utf8PathBuf> {
         let path = direct(Utf8Path::new(text));
-        let message = match escape::working_directory(&path, Target::default()) {
+        let message = match escape::working_directory(&path, Systemd::default()) {
             Ok(_) => return Some(path),
             Err(EscapeError::Relative) if text.starts_with('~') => "`~` is not expanded".to_owned(),
             Err(error) => format!("{text:?} is no path on a host: {error}"),

@@ -1,0 +1,122 @@
+# shellcheck shell=sh disable=SC2034,SC2154
+# --- what others ask of it ---
+
+# Starts the runner apart from whoever asks, and says how the start went. A runner that is there already will do, unless
+# it is about to end: then that is waited for.
+start() {
+  user=$(id -un)
+  patience=$((stop_timeout * 10 + 100))
+  while [ "$patience" -gt 0 ]; do
+    said=$(
+      set -- env -i "HOME=${HOME:-/}" "USER=$user" "LOGNAME=$user" SHELL=/bin/sh \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin /bin/sh "$0" supervise
+      if command -v setsid >/dev/null; then
+        setsid "$@" 2>/dev/null </dev/null &
+      else
+        set -m
+        "$@" 2>/dev/null </dev/null &
+      fi
+    )
+    case $said in
+      ok) exit 0 ;;
+      held*)
+        this_host
+        if [ "$said" != "held $node" ]; then
+          echo "it is supervised on ${said#held }, which has the same state folder" >&2
+          exit 1
+        fi
+        recall
+        case $was_state in running | starting | backoff) exit 0 ;; esac
+        ;;
+      *) break ;;
+    esac
+    patience=$((patience - 1))
+    doze 0.1
+  done
+  said=${said#failed }
+  echo "${said:-the runner ended without a word}" >&2
+  exit 1
+}
+
+# Stops the unit within $1 seconds: by its runner, or in place of one that has died.
+stop() {
+  stop_timeout=$1
+  tries=$((stop_timeout * 10 + 150))
+  until claim || [ -n "$words" ] || [ "$tries" -eq 0 ]; do
+    tries=$((tries - 1))
+    number=${holder%%.*} born=${holder#*.}
+    is_dead "$holder" || ! lives "$number" "${born%%.*}" || kill -TERM "$number" 2>/dev/null
+    doze 0.1
+  done
+  if [ ! -e "$ours" ]; then
+    echo "${words:-its runner, process ${holder%%.*} of ${holder#*.*.*.}, does not end}" >&2
+    exit 1
+  fi
+  if recall; then
+    if ! end_orphan; then
+      unclaim
+      echo "processes do not end:$found" >&2
+      exit 1
+    fi
+    case $was_state in
+      stopped | failed) ;;
+      *)
+        sed 's/^  "state": .*/  "state": "stopped",/; s/^  "pid": .*/  "pid": 0,/' "$registry/$unit.json" \
+          >"$registry/.$unit.$$" && mv -f "$registry/.$unit.$$" "$registry/$unit.json"
+        ;;
+    esac
+  fi
+  unclaim
+}
+
+# Finds the processes of the unit.
+look() {
+  found=' ' main='' main_start=''
+  recall && [ "$was_boot" = "$boot" ] || return 0
+  main=$was_pid main_start=$was_start invocation=$was_invocation cgroup=$was_cgroup known=' '
+  [ "$main" != 0 ] || main=''
+  members
+}
+
+# Prints the processes of the unit.
+list() {
+  look
+  # shellcheck disable=SC2086
+  printf '%s\n' $found
+}
+
+# Sends signal $2 to the main process or to all ($1).
+send() {
+  look
+  if [ "$1" = all ]; then
+    for number in $found; do kill -"$2" "$number" 2>/dev/null; done
+  elif lives "$main" "$main_start"; then
+    kill -"$2" "$main" 2>/dev/null
+  fi
+  exit 0
+}
+
+# Has runners take over definitions that have changed, given as pairs of unit and digest; waits until they have.
+refresh() {
+  while [ $# -gt 1 ]; do
+    unit=$1
+    tries=100
+    while recall && [ "$was_boot" = "$boot" ] && [ "$was_definition" != "$2" ] && [ "$tries" -gt 0 ] &&
+      lives "$was_runner" "$was_runner_start"; do
+      [ $((tries % 20)) -ne 0 ] || kill -HUP "$was_runner" 2>/dev/null
+      tries=$((tries - 1))
+      doze 0.05
+    done
+    shift 2
+  done
+}
+
+if [ -n "${registry-}" ]; then
+  verb=$1
+  shift
+else
+  verb=$1 registry=$2 claims=$3 unit=$4
+  shift 4
+  this_host
+fi
+"$verb" "$@"
