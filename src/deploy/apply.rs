@@ -246,6 +246,12 @@ async fn carry_out(
     events: Sink<'_>,
 ) -> Result<Applied, ApplyError> {
     let mut outcome = if plan.only_lingers() { Outcome::Unchanged } else { Outcome::Changed };
+    // First of all, because it fails as a whole.
+    if !plan.batch.puts.is_empty() || !plan.batch.removes.is_empty() {
+        let total = plan.bytes();
+        host.change(&plan.batch, &|bytes| events(Event::Sent { bytes, total })).await?;
+        events(Event::Written { files: plan.batch.puts.len() });
+    }
     let mut not_persistent = None;
     let mut site = site;
     if plan.linger {
@@ -258,11 +264,6 @@ async fn carry_out(
             }
             Persistence::Refused { command, detail } => not_persistent = Some((command, detail)),
         }
-    }
-    if !plan.batch.puts.is_empty() || !plan.batch.removes.is_empty() {
-        let total = plan.bytes();
-        host.change(&plan.batch, &|bytes| events(Event::Sent { bytes, total })).await?;
-        events(Event::Written { files: plan.batch.puts.len() });
     }
     let supervisor = match site.supervisor {
         Some(supervisor) => supervisor,

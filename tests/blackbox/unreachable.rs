@@ -136,6 +136,7 @@ impl Pair<'_> {
         assert_eq!(processes, "", "processes after {cause}");
         let units = self.bench.root("find /home/bee/.config /run/user/1000/systemd -name 'web*' 2>/dev/null || true");
         assert_eq!(units, "", "units after {cause}");
+        assert_eq!(self.bench.root("ls /var/lib/systemd/linger 2>/dev/null || true"), "", "linger after {cause}");
         assert_eq!(self.bench.root("find /home/bee -path '*/unitbee/lock*'"), "", "a lock is left after {cause}");
     }
 }
