@@ -171,11 +171,11 @@ async fn carry_out(jobs: Vec<(Job, Vec<Wanted>)>, wish: &Wish, output: Output) -
         }
     })
     .await;
-    let exit = report(output, &fates);
     let lasting = fates.iter().all(|(_, fate)| fate.as_ref().map_or(true, |applied| applied.not_persistent.is_none()));
     for (host, applied) in fates.iter().filter_map(|(host, fate)| Some((host, fate.as_ref().ok()?))) {
         remarks(host.as_ref(), applied, output);
     }
+    let exit = report(output, &fates);
     Ok(if lasting || exit != Exit::Done { exit } else { Exit::Failed })
 }
 
