@@ -27,7 +27,7 @@ end
 complete -c unitbee -n "__fish_unitbee_needs_command" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_needs_command" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_needs_command" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_needs_command" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_needs_command" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_needs_command" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_needs_command" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -57,7 +57,7 @@ complete -c unitbee -n "__fish_unitbee_needs_command" -f -a "help" -d 'Print thi
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand init" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand init" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -l force -d 'Overwrite a manifest that is there'
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
@@ -67,21 +67,21 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l systemd -d 'V
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l take -d 'Overwrite files of ours that were edited by hand'
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
@@ -90,7 +90,7 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l lock-wait -d '
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l take -d 'Overwrite files of ours that were edited by hand'
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l strict-limits -d 'Fail where a limit of the manifest does not hold'
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
@@ -113,7 +113,7 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l stop -d
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l take -d 'Overwrite a unit file of ours that was edited by hand'
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l strict-limits -d 'Fail where a limit does not hold'
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
@@ -123,35 +123,35 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l lock-wait 
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand start" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand start" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -s h -l help -d 'Print help'
@@ -165,7 +165,7 @@ quit\t''"
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -l all -d 'Send it to every process of the unit, not only to its main process'
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
@@ -173,35 +173,35 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -s h -l help -d 'P
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand status" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand status" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -s h -l help -d 'Print help'
@@ -209,7 +209,7 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l file -d 'Manife
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s n -l lines -d 'Newest lines to show' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s f -l follow -d 'Go on showing lines as they are written'
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l raw -d 'Print what services wrote byte for byte, control characters too'
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
@@ -218,21 +218,21 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s h -l help -d 'P
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand man" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand man" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
-complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -l connect-timeout -d 'Time for a connection to come up' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -s h -l help -d 'Print help'

@@ -54,9 +54,9 @@ pub struct Global {
     /// Configuration file for ssh, instead of the user's own
     #[arg(long, value_name = "FILE", global = true)]
     pub ssh_config: Option<Utf8PathBuf>,
-    /// Time for a connection to come up
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, global = true)]
-    pub connect_timeout: Duration,
+    /// Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s
+    #[arg(long, value_name = "TIME", value_parser = duration, global = true)]
+    pub connect_timeout: Option<Duration>,
 }
 
 /// What to do.

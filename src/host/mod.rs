@@ -318,15 +318,15 @@ pub trait Host: Debug + Send + Sync {
 pub struct Options {
     /// `ssh -F`: another configuration than the user's own.
     pub ssh_config: Option<Utf8PathBuf>,
-    /// How long a connection may take to come up.
-    pub connect_timeout: Duration,
+    /// How long a connection may take to come up; without it ssh's own `ConnectTimeout` counts, else 10 s.
+    pub connect_timeout: Option<Duration>,
     /// How long an idle connection is kept for the next command.
     pub keep: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ssh_config: None, connect_timeout: Duration::from_secs(10), keep: Duration::from_mins(1) }
+        Self { ssh_config: None, connect_timeout: None, keep: Duration::from_mins(1) }
     }
 }
 

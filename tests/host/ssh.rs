@@ -253,7 +253,7 @@ fn trap_8_connecting_has_an_end() {
             world.file("silent_config", lines);
             let options = Options {
                 ssh_config: Some(world.folder.join("silent_config")),
-                connect_timeout: Duration::from_secs(1),
+                connect_timeout: Some(Duration::from_secs(1)),
                 ..world.options()
             };
             let begun = Instant::now();
@@ -351,7 +351,7 @@ fn a_dead_connection_is_replaced() {
         drop(host);
         // It is there and does not answer, as a host behind a cut cable.
         signal("STOP", &connection.to_string());
-        let options = Options { connect_timeout: Duration::from_secs(2), ..world.options() };
+        let options = Options { connect_timeout: Some(Duration::from_secs(2)), ..world.options() };
         let begun = Instant::now();
         assert_eq!(says(&host::open("far", "far", &options), "echo back").await, "back\n");
         assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());

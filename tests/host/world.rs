@@ -113,7 +113,7 @@ impl World {
     pub(crate) fn options(&self) -> Options {
         Options {
             ssh_config: Some(self.folder.join("ssh_config")),
-            connect_timeout: Duration::from_secs(5),
+            connect_timeout: Some(Duration::from_secs(5)),
             keep: Duration::from_secs(20),
         }
     }

@@ -25,6 +25,9 @@ use tokio::time::{Instant, sleep, timeout};
 use super::super::{ConnectFault, HostError, Options};
 use super::fault;
 
+/// How long a connection may take to come up where nobody says.
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
+
 /// How long past its own deadline ssh(1) may take to give up.
 const MARGIN: Duration = Duration::from_secs(2);
 
@@ -116,7 +119,8 @@ impl Master {
         if let Ok(connection) = Connection::over(&socket, false).await {
             return Ok(connection);
         }
-        let until = Instant::now() + self.options.connect_timeout + MARGIN;
+        let patience = self.patience().await;
+        let until = Instant::now() + patience + MARGIN;
         let _lock = self.lock(&socket.with_extension("lock"), until).await?;
         // While we waited, another process may have made it.
         if let Ok(connection) = Connection::over(&socket, false).await {
@@ -126,7 +130,7 @@ impl Master {
         for left in [&socket, &uid_file(&socket)] {
             fs::remove_file(left).ok();
         }
-        self.start(&socket, until).await?;
+        self.start(&socket, patience, until).await?;
         let connection = Connection::over(&socket, true).await;
         connection.map_err(|source| self.io("use the connection", source))
     }
@@ -156,7 +160,23 @@ impl Master {
         }
     }
 
-    async fn start(&self, socket: &Utf8Path, until: Instant) -> Result<(), HostError> {
+    /// How long a connection may take to come up: as the caller wants it, else as the user's ssh is configured.
+    async fn patience(&self) -> Duration {
+        if let Some(patience) = self.options.connect_timeout {
+            return patience;
+        }
+        let mut command = Command::new("ssh");
+        command.arg("-G");
+        if let Some(config) = &self.options.ssh_config {
+            command.args(["-F", config.as_str()]);
+        }
+        command.args(["--", &self.destination]).stdin(Stdio::null()).kill_on_drop(true);
+        // What is wrong with ssh or its configuration is told by the connection that is tried next.
+        let told = timeout(CONNECT, command.output()).await.ok().and_then(Result::ok).map(|output| output.stdout);
+        told.as_deref().and_then(configured).unwrap_or(CONNECT)
+    }
+
+    async fn start(&self, socket: &Utf8Path, patience: Duration, until: Instant) -> Result<(), HostError> {
         let log = socket.with_extension("log");
         // A file, not a pipe: the master goes on in the background and keeps what it was given.
         let errors = File::create(&log).map_err(|source| self.io("open the log of ssh", source))?;
@@ -166,7 +186,7 @@ impl Master {
         for option in [
             "BatchMode=yes".to_owned(),
             format!("ControlPersist={}s", seconds(self.options.keep)),
-            format!("ConnectTimeout={}", seconds(self.options.connect_timeout)),
+            format!("ConnectTimeout={}", seconds(patience)),
             // What is forwarded for the user's own sessions would be in their way here.
             "ClearAllForwardings=yes".into(),
             "RemoteCommand=none".into(),
@@ -207,7 +227,7 @@ impl Master {
                 Err(HostError::Connect { host: self.host.clone(), fault, detail })
             }
             Ok(Err(source)) => Err(self.io("wait for ssh", source)),
-            Err(_) => Err(self.unreachable(format!("no connection within {:?}", self.options.connect_timeout))),
+            Err(_) => Err(self.unreachable(format!("no connection within {patience:?}"))),
         }
     }
 
@@ -218,6 +238,13 @@ impl Master {
     fn io(&self, during: &str, source: io::Error) -> HostError {
         HostError::Io { host: self.host.clone(), during: during.into(), source }
     }
+}
+
+/// Finds `connecttimeout 30` in what `ssh -G` prints; without a setting it is `none`.
+fn configured(settings: &[u8]) -> Option<Duration> {
+    let settings = std::str::from_utf8(settings).ok()?;
+    let seconds = settings.lines().find_map(|line| line.strip_prefix("connecttimeout "))?;
+    seconds.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
 fn uid_file(socket: &Utf8Path) -> Utf8PathBuf {
@@ -320,6 +347,14 @@ mod tests {
         let mut left: Vec<_> = place.read_dir_utf8().unwrap().map(|it| it.unwrap().file_name().to_owned()).collect();
         left.sort();
         assert_eq!(left, ["live", "x.lock"]);
+    }
+
+    #[test]
+    fn the_users_own_connect_timeout_is_found() {
+        assert_eq!(configured(b"user bee\nconnecttimeout 30\nport 22\n"), Some(Duration::from_secs(30)));
+        for told in [&b"connecttimeout none\n"[..], b"connecttimeout 0\n", b"", b"\xff", b"xconnecttimeout 30\n"] {
+            assert_eq!(configured(told), None);
+        }
     }
 
     #[test]

@@ -107,7 +107,11 @@ impl Ssh {
             let Ok(Ok(slot)) = slot else { return Err(self.deadline(during, PATIENCE)) };
             let connection = self.connection().await?;
             let proven = connection.is_proven();
-            let patience = if proven { until } else { until.min(Instant::now() + self.options.connect_timeout) };
+            let patience = if proven {
+                until
+            } else {
+                until.min(Instant::now() + self.options.connect_timeout.unwrap_or(master::CONNECT))
+            };
             let started = Channel::start(&connection.session, &command, nonce.clone(), slot);
             match timeout_at(patience, started).await {
                 Ok(Ok(channel)) => {
