@@ -9,7 +9,7 @@ const HELLO: &str = include_str!("../examples/hello.toml");
 const LLM: &str = include_str!("../examples/llm.toml");
 
 fn read(text: &str) -> Result<Manifest, Diagnostics> {
-    manifest::read(text, "unitbee.toml", Utf8Path::new("/work/llm"))
+    manifest::read(text, "unitbee.toml", Utf8Path::new("/srv/llm"))
 }
 
 /// Reads a manifest that must be right.
@@ -77,7 +77,7 @@ fn flags_go_through_the_same_rules() {
     let flags = manifest::Flags {
         service: "web".to_owned(),
         command: vec!["./web".to_owned(), word.clone()],
-        dir: "/work".into(),
+        dir: "/srv".into(),
         memory: Some("1G".to_owned()),
         env: vec![("A".to_owned(), "{unit}".to_owned())],
         ..manifest::Flags::default()
@@ -85,7 +85,7 @@ fn flags_go_through_the_same_rules() {
     let spec = manifest::from_flags(&flags).unwrap_or_else(|wrong| panic!("{}", wrong.render(false)));
     let spec = &spec.units[0].spec;
     assert_eq!((spec.unit.as_str(), &spec.args), ("web-main", &vec![word]));
-    assert_eq!(spec.program, Program::Shipped("/work/web".into()));
+    assert_eq!(spec.program, Program::Shipped("/srv/web".into()));
     assert_eq!(spec.env.values().collect::<Vec<_>>(), ["{unit}"]);
 
     let wrong = manifest::from_flags(&manifest::Flags { memory: Some("1GB".to_owned()), ..flags }).unwrap_err();
@@ -175,9 +175,9 @@ fn what_no_supervisor_carries_is_wrong() {
 #[test]
 fn programs_are_shipped_found_or_looked_up() {
     let program = |word: &str| right(&format!("[service.a]\ncommand = ['{word}']")).units[0].spec.program.clone();
-    assert_eq!(program("./bin//a"), Program::Shipped("/work/llm/bin/a".into()));
-    assert_eq!(program("./a").to_string(), "/work/llm/a");
-    assert_eq!(program("../a"), Program::Shipped("/work/llm/../a".into()));
+    assert_eq!(program("./bin//a"), Program::Shipped("/srv/llm/bin/a".into()));
+    assert_eq!(program("./a").to_string(), "/srv/llm/a");
+    assert_eq!(program("../a"), Program::Shipped("/srv/llm/../a".into()));
     assert_eq!(program("/opt/./{service}"), Program::Path("/opt/a".into()));
     assert_eq!(program("python3.13"), Program::Name("python3.13".to_owned()));
 }

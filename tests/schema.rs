@@ -11,7 +11,7 @@ use unitbee::service::manifest::{self, Diagnostics, Manifest};
 use unitbee::service::render::{self, Placement, Systemd};
 
 fn read(text: &str) -> Result<Manifest, Diagnostics> {
-    manifest::read(text, "unitbee.toml", Utf8Path::new("/work"))
+    manifest::read(text, "unitbee.toml", Utf8Path::new("/srv"))
 }
 
 fn validator() -> Validator {

@@ -16,8 +16,9 @@ use zbus::{Connection, DBusError, Message, fdo};
 
 use super::call::CallError;
 use super::properties::{Properties, Value};
-use super::{names, socket};
+use super::socket;
 use crate::host::{Command, Endpoint, Guard, Host, HostError, Pipe, printable};
+use crate::service::escape::object_path;
 use crate::supervisor::Transport;
 
 /// How long the handshake may take; the bus daemon may have to be started for it.
@@ -164,12 +165,12 @@ impl Bus {
     /// Reads all that is told of a service, in one call for all interfaces: between two calls it may go on to another
     /// state. The object's path follows from the name, and looking at it loads the unit, so nothing is asked before.
     pub(super) async fn service(&self, name: &str) -> Result<Properties, CallError> {
-        self.properties(SYSTEMD, &names::object_path(name), "").await
+        self.properties(SYSTEMD, &object_path(name), "").await
     }
 
     /// Reads what is told of a unit of any kind.
     pub(super) async fn unit(&self, name: &str) -> Result<Properties, CallError> {
-        self.properties(SYSTEMD, &names::object_path(name), "org.freedesktop.systemd1.Unit").await
+        self.properties(SYSTEMD, &object_path(name), "org.freedesktop.systemd1.Unit").await
     }
 
     /// Reads one string property of the manager.

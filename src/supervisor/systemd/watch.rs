@@ -15,7 +15,7 @@ use zbus::{MatchRule, MessageStream};
 
 use super::bus::{Bus, PROPERTIES, SYSTEMD};
 use super::call::CallError;
-use super::names;
+use crate::service::escape::object_path;
 
 /// How long to wait for a signal before it is worth a look.
 const SIGNAL_MAY_BE_LOST: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ impl Watch {
         let rule = MatchRule::builder()
             .msg_type(Type::Signal)
             .sender(SYSTEMD)
-            .path(names::object_path(name))
+            .path(object_path(name))
             .interface(PROPERTIES)
             .member("PropertiesChanged")
             .build()?;
