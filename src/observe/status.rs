@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use thiserror::Error;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::flags::{self, Seen};
 use crate::host::{Answer, Ask, Cgroup, Facts, FileFound, Host, HostError, Query};
 use crate::lifecycle::health::{Probe, Prober};
 use crate::service::record::Record;
-use crate::service::spec::{Health, UnitSpec};
+use crate::service::spec::UnitSpec;
 use crate::supervisor::{self, Flag, Missing, State, Supervisor, SupervisorError, Transport, UnitStatus, layout};
 
 /// How long a service may take to answer when somebody just looks.
@@ -131,6 +132,9 @@ pub async fn status(host: &Arc<dyn Host>, subjects: &[Subject]) -> Result<Vec<Ro
     let found = read(observation.answers).ok_or_else(|| ObserveError::Garbled { host: host.name().to_owned() })?;
     let facts = observation.facts;
     let units: Vec<String> = subjects.iter().map(|subject| subject.unit.clone()).collect();
+    // While the manager is asked what runs: of what does not, nobody reads the answer.
+    let probing: Vec<_> =
+        subjects.iter().zip(&found).map(|(subject, found)| begin_probe(host, subject, found)).collect();
     let supervisor = match Supervisor::connect_by(approach, Arc::clone(host), &facts).await {
         Ok(supervisor) => Some(supervisor),
         // Nobody is logged in and nothing keeps the manager: then nothing runs.
@@ -141,12 +145,15 @@ pub async fn status(host: &Arc<dyn Host>, subjects: &[Subject]) -> Result<Vec<Ro
         Some(supervisor) => supervisor.status(&units).await?.into_iter().map(Some).collect(),
         None => vec![None; units.len()],
     };
-    let looks = subjects
-        .iter()
-        .zip(found)
-        .zip(statuses)
-        .map(|((subject, found), status)| look(host.as_ref(), &facts, supervisor.as_ref(), subject, found, status));
+    let looks = subjects.iter().zip(found).zip(probing).zip(statuses).map(|(((subject, found), probing), status)| {
+        look(host.name(), &facts, supervisor.as_ref(), subject, found, probing, status)
+    });
     Ok(futures_util::future::join_all(looks).await)
+}
+
+/// The spec that counts: what runs was started by the recorded one, and the manifest may have moved on.
+fn spec<'a>(subject: &'a Subject, found: &'a Found) -> Option<&'a UnitSpec> {
+    found.record.as_ref().map(|record| &record.spec).or(subject.spec.as_ref())
 }
 
 fn read(answers: Vec<Answer>) -> Option<Vec<Found>> {
@@ -165,23 +172,23 @@ fn read(answers: Vec<Answer>) -> Option<Vec<Found>> {
 }
 
 async fn look(
-    host: &dyn Host,
+    host: &str,
     facts: &Facts,
     supervisor: Option<&Supervisor>,
     subject: &Subject,
     found: Found,
+    probing: Option<Probing>,
     status: Option<UnitStatus>,
 ) -> Row {
-    // What runs was started by the recorded spec; the manifest may have moved on.
-    let spec = found.record.as_ref().map(|record| &record.spec).or(subject.spec.as_ref());
-    let health = match (spec.and_then(|spec| spec.health.as_ref()), &status) {
-        (Some(health), Some(UnitStatus { state: State::Running { since, .. }, .. })) => {
-            Some(probe(host, health, facts.now() - since).await)
+    let spec = spec(subject, &found);
+    let health = match (probing, &status) {
+        (Some(probing), Some(UnitStatus { state: State::Running { since, .. }, .. })) => {
+            Some(probing.end(facts.now() - since).await)
         }
         _ => None,
     };
     let seen = Seen {
-        host: host.name(),
+        host,
         facts,
         unit: &subject.unit,
         file: found.file.as_ref(),
@@ -194,7 +201,7 @@ async fn look(
     let state = status.as_ref().map_or(&State::Stopped, |status| &status.state);
     let since = if let State::Running { since, .. } = state { Some(*since) } else { None };
     Row {
-        host: host.name().to_owned(),
+        host: host.to_owned(),
         unit: subject.unit.clone(),
         service: spec.map_or_else(|| subject.unit.clone(), |spec| spec.service.clone()),
         instance: spec.map_or_else(String::new, |spec| spec.instance.clone()),
@@ -221,16 +228,34 @@ async fn look(
     }
 }
 
-/// The word for it, and the reason where it is not good.
-async fn probe(host: &dyn Host, health: &Health, age: i64) -> (&'static str, Option<String>) {
-    let probe = match Prober::open(host, health).await {
-        Ok(prober) => prober.probe(PROBE).await,
-        Err(error) => Probe::Unhealthy(error.to_string()),
-    };
-    match probe {
-        Probe::Healthy => ("healthy", None),
-        Probe::Unhealthy(_) if u64::try_from(age).is_ok_and(|age| age < health.within.as_secs()) => ("starting", None),
-        Probe::Unhealthy(reason) => ("unhealthy", Some(reason)),
+/// A probe that is under way; dropping it ends it.
+struct Probing {
+    probe: AbortOnDropHandle<Probe>,
+    within: Duration,
+}
+
+fn begin_probe(host: &Arc<dyn Host>, subject: &Subject, found: &Found) -> Option<Probing> {
+    let health = spec(subject, found)?.health.clone()?;
+    let (host, within) = (Arc::clone(host), health.within);
+    let probe = tokio::spawn(async move {
+        match Prober::open(host.as_ref(), &health).await {
+            Ok(prober) => prober.probe(PROBE).await,
+            Err(error) => Probe::Unhealthy(error.to_string()),
+        }
+    });
+    Some(Probing { probe: AbortOnDropHandle::new(probe), within })
+}
+
+impl Probing {
+    /// The word for it, and the reason where it is not good, of a process of this age in seconds.
+    async fn end(self, age: i64) -> (&'static str, Option<String>) {
+        match self.probe.await.unwrap_or_else(|error| Probe::Unhealthy(error.to_string())) {
+            Probe::Healthy => ("healthy", None),
+            Probe::Unhealthy(_) if u64::try_from(age).is_ok_and(|age| age < self.within.as_secs()) => {
+                ("starting", None)
+            }
+            Probe::Unhealthy(reason) => ("unhealthy", Some(reason)),
+        }
     }
 }
 
