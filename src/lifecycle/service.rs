@@ -179,7 +179,7 @@ impl Service<'_> {
         let end = self.supervisor.start(self.unit, START).await.map_err(self.failed("start"))?;
         if matches!(end, JobEnd::Failed { .. }) {
             let after = self.supervisor.status_of(self.unit).await.map_err(self.failed("look at"))?;
-            return Err(self.not_running(&after));
+            return Err(self.not_up(&after));
         }
         let gate = |health| Gate {
             host: self.host,
@@ -262,7 +262,17 @@ impl Service<'_> {
         let status = self.supervisor.status_of(self.unit).await.map_err(self.failed("look at"))?;
         match status.state {
             State::Running { .. } => Ok(status),
-            _ => Err(self.not_running(&status)),
+            _ => Err(self.not_up(&status)),
+        }
+    }
+
+    /// A start that failed; one that fails at once is told in the words of one that takes its time.
+    fn not_up(&self, status: &UnitStatus) -> LifecycleError {
+        match &status.state {
+            State::Failed { reason } => {
+                self.gate_failed(GateError::Failed { unit: self.unit.to_owned(), reason: reason.clone() })
+            }
+            _ => self.not_running(status),
         }
     }
 
