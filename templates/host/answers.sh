@@ -87,6 +87,15 @@ cgroup() {
   esac
 }
 
+# Adds the cgroups below $1 to members.
+below() {
+  for folder in "$1"/*/; do
+    [ -e "$folder" ] || continue
+    members=$members${folder%/}/cgroup.procs$nl
+    below "${folder%/}"
+  done
+}
+
 # Prints the control files of the cgroups in $trees and of those above them, their processes, and what these listen on.
 processes() {
   seen=$nl
@@ -104,8 +113,15 @@ processes() {
       set -- "$@" "$folder/$name"
     done
   done
-  # shellcheck disable=SC2046,SC2086
-  told=$(grep -sH '' "$@" $(find $trees -name cgroup.procs 2>/dev/null))
+  members=
+  set +f
+  for folder in $trees; do
+    members=$members$folder/cgroup.procs$nl
+    below "$folder"
+  done
+  set -f
+  # shellcheck disable=SC2086
+  told=$(exec grep -sH '' "$@" $members)
   mark control
   printf '%s\n' "$told"
 

@@ -10,14 +10,21 @@ places() {
     system=$(uname -sm)
     arch=${system#* } system=${system%% *}
   fi
-  ids=$(id)
-  ids=${ids%% gid=*}
-  uid=${ids#uid=}
-  uid=${uid%%"("*}
-  case $ids in
-    *"("*) user=${ids#*"("} user=${user%")"} ;;
-    *) user=${LOGNAME:-$uid} ;;
-  esac
+  # sshd says who logged in, and Linux what number that is; elsewhere id(1) does.
+  uid='' user=${LOGNAME-}
+  if [ -n "$user" ] && [ -r /proc/self/status ]; then
+    while read -r key _ uid _ && [ "$key" != Uid: ]; do uid=''; done </proc/self/status
+  fi
+  if [ -z "$uid" ]; then
+    ids=$(id)
+    ids=${ids%% gid=*}
+    uid=${ids#uid=}
+    uid=${uid%%"("*}
+    case $ids in
+      *"("*) user=${ids#*"("} user=${user%")"} ;;
+      *) user=${LOGNAME:-$uid} ;;
+    esac
+  fi
   case ${HOME-} in
     /*) home=$HOME ;;
     *) home=/ ;;
