@@ -237,6 +237,28 @@ fn units_are_rendered_to_the_screen_and_to_a_folder() {
 }
 
 #[test]
+fn property_lists_are_rendered_and_verified_without_a_mac() {
+    let folder = Folder::new();
+    fs::copy(Path::new(ROOT).join("examples/llm.toml"), folder.path("unitbee.toml")).unwrap();
+    let wrote = folder.run(&["render", "--launchd", "--out", "agents"]).exits(0);
+    let files = ["com.rbee.llm.8080.plist", "com.rbee.llm.8081.plist"];
+    assert_eq!(wrote.stdout, files.map(|file| format!("wrote agents/{file}\n")).concat());
+    assert!(wrote.stderr.contains("note: com.rbee.llm.8080.plist: launchd has no cap on CPU"), "{}", wrote.stderr);
+    let read: plist::Dictionary = plist::from_file(folder.path("agents/com.rbee.llm.8081.plist")).unwrap();
+    assert_eq!(read.get("Label").and_then(plist::Value::as_string), Some("com.rbee.llm.8081"));
+
+    let both = folder.run(&["render", "--launchd", "--systemd", "247"]).exits(64);
+    assert!(both.stderr.contains("cannot be used with"), "{}", both.stderr);
+
+    let verified = folder.run(&["verify", "--launchd"]).exits(0);
+    assert_eq!(verified.stderr, "plutil is not on this machine: only unitbee's own checks were made\n");
+    assert_eq!(verified.stdout, "2 files ok\n");
+    folder.write("unitbee.toml", "[service.worker]\ncommand = ['/bin/true', \"\\u001b[0m\"]\n");
+    let refused = folder.run(&["verify", "--launchd"]).exits(1);
+    assert!(refused.stderr.contains("argument 1 cannot be written to a unit"), "{}", refused.stderr);
+}
+
+#[test]
 fn verify_says_that_there_is_no_systemd_analyze() {
     let folder = Folder::new();
     folder.run(&["init", "worker"]).prints();
@@ -269,7 +291,7 @@ fn verify_has_the_systemd_of_this_machine_read_the_units() {
     let wrong = folder.read("unitbee.toml") + "[service.worker.systemd.Service]\nNice = 'very'\n";
     folder.write("unitbee.toml", &wrong);
     let complaint = verify().complains(1);
-    assert!(complaint.contains("does not accept the units") && complaint.contains("'very'"), "{complaint}");
+    assert!(complaint.contains("does not accept the files") && complaint.contains("'very'"), "{complaint}");
 }
 
 #[test]

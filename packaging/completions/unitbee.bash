@@ -1035,7 +1035,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__render)
-            opts="-o -f -H -v -h --out --systemd --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-o -f -H -v -h --out --systemd --launchd --file --host --json --verbose --ssh-config --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1317,7 +1317,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__verify)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --launchd --file --host --json --verbose --ssh-config --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

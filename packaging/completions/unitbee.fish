@@ -34,7 +34,7 @@ complete -c unitbee -n "__fish_unitbee_needs_command" -s h -l help -d 'Print hel
 complete -c unitbee -n "__fish_unitbee_needs_command" -s V -l version -d 'Print version'
 complete -c unitbee -n "__fish_unitbee_needs_command" -f -a "init" -d 'Write a starter manifest'
 complete -c unitbee -n "__fish_unitbee_needs_command" -f -a "render" -d 'Print the files that a manifest becomes, or write them to a folder; no host is touched'
-complete -c unitbee -n "__fish_unitbee_needs_command" -f -a "verify" -d 'Check the rendered files with systemd-analyze where there is one'
+complete -c unitbee -n "__fish_unitbee_needs_command" -f -a "verify" -d 'Check the rendered files with systemd-analyze or plutil, where there is one'
 complete -c unitbee -n "__fish_unitbee_needs_command" -f -a "plan" -d 'Show what apply would change; exit 2 when something would'
 complete -c unitbee -n "__fish_unitbee_needs_command" -f -a "apply" -d 'Make hosts what the manifest says, and wait until everything started is healthy'
 complete -c unitbee -n "__fish_unitbee_needs_command" -f -a "install-unit" -d 'Install one service, from the manifest or from flags'
@@ -68,6 +68,7 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s f -l file -d 
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l launchd -d 'Render property lists for launchd instead of units'
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s h -l help -d 'Print help'
@@ -75,6 +76,7 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s f -l file -d 
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l launchd -d 'Check property lists for launchd instead of units'
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s h -l help -d 'Print help'
@@ -238,7 +240,7 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -s v -l verbose 
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -s h -l help -d 'Print help'
 complete -c unitbee -n "__fish_unitbee_using_subcommand help; and not __fish_seen_subcommand_from init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs completions man schema help" -f -a "init" -d 'Write a starter manifest'
 complete -c unitbee -n "__fish_unitbee_using_subcommand help; and not __fish_seen_subcommand_from init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs completions man schema help" -f -a "render" -d 'Print the files that a manifest becomes, or write them to a folder; no host is touched'
-complete -c unitbee -n "__fish_unitbee_using_subcommand help; and not __fish_seen_subcommand_from init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs completions man schema help" -f -a "verify" -d 'Check the rendered files with systemd-analyze where there is one'
+complete -c unitbee -n "__fish_unitbee_using_subcommand help; and not __fish_seen_subcommand_from init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs completions man schema help" -f -a "verify" -d 'Check the rendered files with systemd-analyze or plutil, where there is one'
 complete -c unitbee -n "__fish_unitbee_using_subcommand help; and not __fish_seen_subcommand_from init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs completions man schema help" -f -a "plan" -d 'Show what apply would change; exit 2 when something would'
 complete -c unitbee -n "__fish_unitbee_using_subcommand help; and not __fish_seen_subcommand_from init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs completions man schema help" -f -a "apply" -d 'Make hosts what the manifest says, and wait until everything started is healthy'
 complete -c unitbee -n "__fish_unitbee_using_subcommand help; and not __fish_seen_subcommand_from init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs completions man schema help" -f -a "install-unit" -d 'Install one service, from the manifest or from flags'

@@ -66,11 +66,11 @@ pub enum Verb {
     #[command(after_help = "Example:\n  unitbee init && $EDITOR unitbee.toml")]
     Init(Init),
     /// Print the files that a manifest becomes, or write them to a folder; no host is touched
-    #[command(after_help = "Example:\n  unitbee render llm --out units/")]
+    #[command(after_help = "Examples:\n  unitbee render llm --out units/\n  unitbee render llm --launchd")]
     Render(Render),
-    /// Check the rendered files with systemd-analyze where there is one
+    /// Check the rendered files with systemd-analyze or plutil, where there is one
     #[command(after_help = "Example:\n  unitbee verify")]
-    Verify(Services),
+    Verify(Verify),
     /// Show what apply would change; exit 2 when something would
     #[command(after_help = "Example:\n  unitbee plan -H gpu || echo something to do")]
     Plan(Converge),
@@ -168,6 +168,20 @@ pub struct Render {
     /// Version of systemd to render for [default: the newest known]
     #[arg(long, value_name = "VERSION")]
     pub systemd: Option<u32>,
+    /// Render property lists for launchd instead of units
+    #[arg(long, conflicts_with = "systemd")]
+    pub launchd: bool,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Names of services.
+    #[command(flatten)]
+    pub services: Services,
+    /// Check property lists for launchd instead of units
+    #[arg(long)]
+    pub launchd: bool,
 }
 
 /// What verbs that converge have in common.

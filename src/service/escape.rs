@@ -7,8 +7,11 @@
 //!
 //! Text that systemd holds must also pass through D-Bus, which takes UTF-8 only and no Unicode noncharacters: one such
 //! character in a unit makes the manager drop off its bus. They are refused everywhere.
+//!
+//! [`sh`] is for the definitions of the runner, [`xml`] for the property lists of launchd.
 
 pub mod sh;
+pub mod xml;
 
 use std::fmt::{self, Write};
 

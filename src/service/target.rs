@@ -11,6 +11,8 @@ pub enum Target {
     Systemd(Systemd),
     /// The runner.
     Runner(Runner),
+    /// launchd.
+    Launchd(Launchd),
 }
 
 /// The runner of a host.
@@ -23,6 +25,17 @@ pub struct Runner {
     /// Where it is said who supervises what, absolute.
     pub claims: Utf8PathBuf,
     /// Where it keeps the logs, absolute.
+    pub logs: Utf8PathBuf,
+}
+
+/// The account of a Mac whose services launchd runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launchd {
+    /// Its name.
+    pub user: String,
+    /// Its home, absolute.
+    pub home: Utf8PathBuf,
+    /// Where the logs are, absolute. Each service has a file there; launchd makes no folder that can be relied on.
     pub logs: Utf8PathBuf,
 }
 

@@ -6,6 +6,7 @@
 //! <data>/unitbee/units/<unit>/spec.json                   the spec that is in effect
 //! <data>/unitbee/units/<unit>/<release>/{spec.json,env}   releases, never changed in place
 //! <data>/unitbee/refs/<sha256 or slice>/<unit>.<release>  who still needs a program or a slice
+//! <state>/unitbee/log/<unit>.log                          what a unit said, where the supervisor writes files
 //! ```
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -52,6 +53,12 @@ pub fn release_spec(unit: &str, release: u32) -> HostPath {
 #[must_use]
 pub fn release_env(unit: &str, release: u32) -> HostPath {
     HostPath::new(Base::Data, format!("unitbee/units/{unit}/{release}/env"))
+}
+
+/// The log files, where the supervisor writes files.
+#[must_use]
+pub fn logs() -> HostPath {
+    HostPath::new(Base::State, "unitbee/log")
 }
 
 /// A program in the store.

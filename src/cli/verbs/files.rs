@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::CommandFactory;
 
-use super::super::args::{Cli, Global, Init, Render, Services};
+use super::super::args::{Cli, Global, Init, Render, Services, Verify};
 use super::super::exit::Exit;
 use super::super::fault::Usage;
 use super::super::output::Output;
@@ -12,11 +12,12 @@ use super::super::output::progress::note;
 use super::super::work::{self, MANIFEST};
 use crate::host::{self, Base, Batch, Command, Content, End, Host, HostPath, Put, printable};
 use crate::service::manifest::{self, Manifest, THIS_MACHINE};
-use crate::service::render::{self, Placement, Rendered, Systemd};
+use crate::service::render::{self, Launchd, Placement, Rendered, Systemd, Target};
 use crate::service::spec::{Program, UnitSpec};
 use crate::supervisor::layout;
 
 const ANALYZE: &str = "systemd-analyze";
+const PLUTIL: &str = "plutil";
 
 /// `init`.
 pub async fn init(global: &Global, args: &Init, output: Output) -> Result<Exit> {
@@ -34,8 +35,8 @@ pub async fn init(global: &Global, args: &Init, output: Output) -> Result<Exit> 
 /// `render`.
 pub async fn render(global: &Global, args: &Render, output: Output) -> Result<Exit> {
     let manifest = work::manifest(global).await?;
-    let target = Systemd { version: args.systemd };
-    let files = rendered(&manifest, &args.services, target, &Places::OnHost).await?;
+    let target = if args.launchd { launchd() } else { Target::Systemd(Systemd { version: args.systemd }) };
+    let files = rendered(&manifest, &args.services, &target, &Places::OnHost).await?;
     if let Some(folder) = &args.out {
         let written = files.iter().map(|file| (folder.join(&file.name), file.bytes.clone())).collect();
         write(written).await?;
@@ -56,17 +57,19 @@ pub async fn render(global: &Global, args: &Render, output: Output) -> Result<Ex
 }
 
 /// `verify`.
-pub async fn verify(global: &Global, args: &Services, output: Output) -> Result<Exit> {
+pub async fn verify(global: &Global, args: &Verify, output: Output) -> Result<Exit> {
     let manifest = work::manifest(global).await?;
     let this = host::open(THIS_MACHINE, THIS_MACHINE, &work::options(global));
-    let asked = this.run(&Command::new(ANALYZE).arg("--version")).await?;
-    // Keys that this machine's systemd does not know yet are mistakes to it.
-    let target = Systemd { version: version(&String::from_utf8_lossy(&asked.stdout)) };
-    let files = rendered(&manifest, args, target, &Places::Here).await?;
-    if asked.end == End::NotFound {
-        note("systemd-analyze is not on this machine: only unitbee's own checks were made");
+    let (tool, files) = if args.launchd {
+        (PLUTIL, rendered(&manifest, &args.services, &launchd(), &Places::OnHost).await?)
     } else {
-        analyze(this.as_ref(), &files).await?;
+        let asked = this.run(&Command::new(ANALYZE).arg("--version")).await?;
+        // Keys that this machine's systemd does not know yet are mistakes to it.
+        let target = Target::Systemd(Systemd { version: version(&String::from_utf8_lossy(&asked.stdout)) });
+        (ANALYZE, rendered(&manifest, &args.services, &target, &Places::Here).await?)
+    };
+    if !check(this.as_ref(), tool, &files).await? {
+        note(&format!("{tool} is not on this machine: only unitbee's own checks were made"));
     }
     output.text(&format!("{} ok\n", super::super::output::plural(files.len(), "file")))?;
     Ok(Exit::Done)
@@ -77,23 +80,29 @@ fn version(text: &str) -> Option<u32> {
     text.split_whitespace().nth(1)?.parse().ok()
 }
 
-async fn analyze(this: &dyn Host, files: &[Rendered]) -> Result<()> {
+/// Has a tool of this machine look at files; tells whether there is such a tool.
+async fn check(this: &dyn Host, tool: &str, files: &[Rendered]) -> Result<bool> {
     let folder = host::scratch()?;
     let folder = Utf8Path::from_path(folder.path()).context("the temporary folder has a name that is no text")?;
     let paths: Vec<Utf8PathBuf> = files.iter().map(|file| folder.join(&file.name)).collect();
     write(paths.iter().cloned().zip(files.iter().map(|file| file.bytes.clone())).collect()).await?;
-    let command = Command::new(ANALYZE)
-        .args(["--user", "verify"])
+    let how = if tool == PLUTIL { &["-lint", "-s"][..] } else { &["--user", "verify"] };
+    let command = Command::new(tool)
+        .args(how.iter().copied())
         .args(paths.iter().map(|path| path.as_str()))
-        // Any folder will do; without one it does not even begin.
+        // systemd-analyze does not even begin without one; any folder will do.
         .env("XDG_RUNTIME_DIR", folder.as_str())
         .env("LC_ALL", "C");
     let found = this.run(&command).await?;
-    if !found.success() || !found.stderr.is_empty() {
-        // It exits with 0 for settings that it would ignore: each of its lines is a mistake.
-        anyhow::bail!("systemd-analyze does not accept the units:\n{}", printable(&found.stderr).trim_end());
+    if found.end == End::NotFound {
+        return Ok(false);
     }
-    Ok(())
+    let said = [found.stdout.as_slice(), &found.stderr].concat();
+    if !found.success() || !said.is_empty() {
+        // It exits with 0 for settings that it would ignore: each of its lines is a mistake.
+        anyhow::bail!("{tool} does not accept the files:\n{}", printable(&said).trim_end());
+    }
+    Ok(true)
 }
 
 /// `schema`.
@@ -153,22 +162,36 @@ enum Places {
     Here,
 }
 
-async fn rendered(manifest: &Manifest, services: &Services, target: Systemd, places: &Places) -> Result<Vec<Rendered>> {
-    let mut files = vec![render::slice(&manifest.slice)?];
+/// The account that files for launchd are shown for: the one that asks.
+fn launchd() -> Target {
+    let home = home();
+    let logs = home.join(".local/state").join(&layout::logs().rel);
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "user".to_owned());
+    Target::Launchd(Launchd { user, home, logs })
+}
+
+fn home() -> Utf8PathBuf {
+    Utf8PathBuf::from(std::env::var("HOME").unwrap_or_else(|_| "/home/user".to_owned()))
+}
+
+async fn rendered(manifest: &Manifest, services: &Services, target: &Target, places: &Places) -> Result<Vec<Rendered>> {
+    let mut files = Vec::new();
+    if let Target::Systemd(_) = target {
+        files.push(render::slice(&manifest.slice)?);
+    }
     let work = manifest.select(&services.services, &[])?;
     let mut units: Vec<&UnitSpec> = work.iter().flat_map(|work| &work.units).collect();
     units.sort_by_key(|spec| &spec.unit);
     units.dedup_by_key(|spec| &spec.unit);
     for spec in units {
-        let home = std::env::var("HOME").unwrap_or_else(|_| "/home/user".to_owned());
-        let data = Utf8Path::new(&home).join(".local/share");
+        let data = home().join(".local/share");
         let env_file = data.join(&layout::release_env(spec.unit.as_str(), 1).rel);
         let placement = Placement {
             program: program(spec, &data, places).await?,
             env_file: (!spec.secrets.is_empty()).then_some(env_file),
             release: 1,
         };
-        files.push(render::service(spec, &placement, target)?);
+        files.push(render::definition(spec, &placement, target)?);
     }
     Ok(files)
 }

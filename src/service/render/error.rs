@@ -30,10 +30,12 @@ pub enum RenderError {
         length: usize,
     },
     /// The kernel takes only so much at the start of a program.
-    #[error("arguments and environment have {length} bytes together, {} are possible", EXEC_MAX)]
+    #[error("arguments and environment have {length} bytes together, {max} are possible")]
     Total {
         /// Bytes that they have.
         length: usize,
+        /// Bytes that they may have.
+        max: usize,
     },
     /// A limit that systemd would ignore.
     #[error("{key}={value} is no limit")]
@@ -52,6 +54,12 @@ pub enum RenderError {
     /// The spec has secrets, and no file was made for them.
     #[error("there are secrets and no file for them")]
     NoEnvFile,
+    /// A value of the manifest's own `launchd` table is of a kind that the manifest cannot even write.
+    #[error("launchd.{key} is neither text, number, truth, list nor table")]
+    Property {
+        /// Which.
+        key: String,
+    },
     /// A value reached a template that its escaper refuses; the checks before it should have seen that.
     #[error("the template of the unit cannot be filled")]
     Template(#[from] askama::Error),
@@ -90,6 +98,14 @@ pub enum Place {
     EnvFile,
     /// The path of the log files.
     Logs,
+    /// The label of a launchd job.
+    Label,
+    /// The home of the account that it runs as.
+    Home,
+    /// The name of the account that it runs as.
+    Account,
+    /// A key of the manifest's own `launchd` table, behind those that it is in: `Sockets.Listener`.
+    Property(String),
     /// A line of the manifest's own `systemd` table.
     Setting {
         /// `Service`, `Unit`, …
@@ -109,6 +125,10 @@ impl fmt::Display for Place {
             Self::WorkingDir => f.write_str("the working directory"),
             Self::EnvFile => f.write_str("the path of the file with the secrets"),
             Self::Logs => f.write_str("the path of the log files"),
+            Self::Label => f.write_str("the launchd label"),
+            Self::Home => f.write_str("the path of the home"),
+            Self::Account => f.write_str("the name of the account"),
+            Self::Property(key) => write!(f, "launchd.{key}"),
             Self::Setting { section, key } => write!(f, "systemd.{section}.{key}"),
         }
     }

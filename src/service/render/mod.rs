@@ -1,4 +1,5 @@
-//! From a spec to the bytes of its files: units for systemd here, definitions for the runner in [`runner`].
+//! From a spec to the bytes of its files: units for systemd here, definitions for the runner in [`runner`],
+//! property lists in [`launchd`].
 //!
 //! The same spec, placement and target give the same bytes, and every value in them is written in its one canonical
 //! form: systemd ignores a value that it cannot read, and a unit with `MemoryMax=4GB` runs without a limit. What a
@@ -20,6 +21,7 @@
 mod backoff;
 mod error;
 pub mod header;
+pub mod launchd;
 pub mod runner;
 
 use std::collections::BTreeMap;
@@ -35,7 +37,7 @@ use super::escape;
 use super::name::{EnvName, SliceName, UnitName};
 use super::secret::Secret;
 use super::spec::{Limits, RestartWhen, Scope, UnitSpec};
-pub use super::target::{Runner, Systemd, Target};
+pub use super::target::{Launchd, Runner, Systemd, Target};
 
 /// How much later than the end of the ladder the manager's own patience ends.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
@@ -114,6 +116,7 @@ pub fn definition(spec: &UnitSpec, placement: &Placement, target: &Target) -> Re
     match target {
         Target::Systemd(systemd) => service(spec, placement, *systemd),
         Target::Runner(runner) => runner::definition(spec, placement, runner),
+        Target::Launchd(launchd) => launchd::job(spec, placement, launchd),
     }
 }
 
@@ -125,7 +128,7 @@ pub fn definition(spec: &UnitSpec, placement: &Placement, target: &Target) -> Re
 pub fn secrets_file(variables: &BTreeMap<EnvName, Secret>, target: &Target) -> Result<Vec<u8>, RenderError> {
     match target {
         Target::Systemd(systemd) => env_file(variables, *systemd),
-        Target::Runner(_) => runner::env_file(variables),
+        Target::Runner(_) | Target::Launchd(_) => runner::env_file(variables),
     }
 }
 
@@ -136,7 +139,7 @@ pub fn secrets_file(variables: &BTreeMap<EnvName, Secret>, target: &Target) -> R
 /// Names the first part of the spec that a unit cannot carry for this target; nothing is cut or replaced.
 pub fn service(spec: &UnitSpec, placement: &Placement, target: Systemd) -> Result<Rendered, RenderError> {
     check_limits(&spec.limits)?;
-    check_total(spec, placement)?;
+    check_total(spec, placement, EXEC_MAX)?;
     if placement.env_file.is_none() && !spec.secrets.is_empty() {
         return Err(RenderError::NoEnvFile);
     }
@@ -203,7 +206,7 @@ pub fn env_file(variables: &BTreeMap<EnvName, Secret>, target: Systemd) -> Resul
         file.push_str(&line);
     }
     let length = file.len();
-    if length > EXEC_MAX { Err(RenderError::Total { length }) } else { Ok(file.into_bytes()) }
+    if length > EXEC_MAX { Err(RenderError::Total { length, max: EXEC_MAX }) } else { Ok(file.into_bytes()) }
 }
 
 fn description(spec: &UnitSpec) -> Result<&str, RenderError> {
@@ -266,7 +269,7 @@ fn check_setting_name(name: &str) -> Result<(), RenderError> {
     if fits { Ok(()) } else { Err(RenderError::Setting { name: name.to_owned() }) }
 }
 
-/// Refuses limits that systemd would take for none.
+/// Refuses limits that a supervisor would take for none.
 fn check_limits(limits: &Limits) -> Result<(), RenderError> {
     let percent_max = i32::MAX.unsigned_abs() / 100;
     let wanted = [
@@ -284,12 +287,12 @@ fn check_limits(limits: &Limits) -> Result<(), RenderError> {
 }
 
 /// Refuses more than execve(2) takes: each string with its NUL and a pointer to it.
-fn check_total(spec: &UnitSpec, placement: &Placement) -> Result<(), RenderError> {
+fn check_total(spec: &UnitSpec, placement: &Placement, max: usize) -> Result<(), RenderError> {
     let each = |length: usize| length + 1 + size_of::<usize>();
     let args: usize = spec.args.iter().map(|arg| each(arg.len())).sum();
     let env: usize = spec.env.iter().map(|(name, value)| each(name.as_str().len() + 1 + value.len())).sum();
     let length = each(placement.program.as_str().len()) + args + env;
-    if length > EXEC_MAX { Err(RenderError::Total { length }) } else { Ok(()) }
+    if length > max { Err(RenderError::Total { length, max }) } else { Ok(()) }
 }
 
 fn check_lines(body: &str) -> Result<(), RenderError> {

@@ -89,7 +89,7 @@ struct Definition<'a> {
 /// Names the first part of the spec that a definition cannot carry; nothing is cut or replaced.
 pub fn definition(spec: &UnitSpec, placement: &Placement, runner: &Runner) -> Result<Rendered, RenderError> {
     check_limits(&spec.limits)?;
-    check_total(spec, placement)?;
+    check_total(spec, placement, EXEC_MAX)?;
     if placement.env_file.is_none() && !spec.secrets.is_empty() {
         return Err(RenderError::NoEnvFile);
     }
@@ -146,7 +146,7 @@ pub(super) fn env_file<'a>(
         file.push_str(&sh::assignment(name, value.reveal()).map_err(Place::Variable(name.clone()).refuse())?);
     }
     let length = file.len();
-    if length > EXEC_MAX { Err(RenderError::Total { length }) } else { Ok(file.into_bytes()) }
+    if length > EXEC_MAX { Err(RenderError::Total { length, max: EXEC_MAX }) } else { Ok(file.into_bytes()) }
 }
 
 /// What the service is: its public environment, its program and arguments, each as a word of the shell.
