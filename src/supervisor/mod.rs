@@ -4,6 +4,7 @@
 //! that starts or stops something comes back when the manager says that it is done.
 
 mod error;
+pub mod launchd;
 pub mod layout;
 pub mod status;
 pub mod systemd;

@@ -1,0 +1,7 @@
+//! launchd, the supervisor of a Mac: what its `launchctl` says of a job.
+
+pub mod print;
+mod reason;
+mod state;
+
+pub use self::state::unit_status;

@@ -1,0 +1,241 @@
+//! What `launchctl print DOMAIN/LABEL` says of a job.
+//!
+//! launchctl(1) calls the output "not API in any sense at all", and it has changed with the releases: what is read here
+//! is what stayed the same from macOS 12 to 27, found in transcripts that people published. Only lines one tab deep are
+//! the job's own; the blocks between them hold keys of the same names that are about something else (each coalition has
+//! a `state = active`), and lines that look unbalanced, so a block ends at its own indentation and no brace is counted.
+//! A key that is missing is `None`, one that is unknown is passed over, and of two the first counts.
+
+/// A job as launchd has it: what it read at `bootstrap`, and what has become of it since.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Job {
+    /// `gui/501/com.rbee.llm.8080`; before macOS 11 the label alone.
+    pub target: String,
+    /// File that the job was read from.
+    pub path: Option<String>,
+    /// `running`, `not running`, `spawn scheduled`, `SIGTERMed`, …
+    pub state: Option<String>,
+    /// `spawn failed` where launchd did not get as far as the program.
+    pub job_state: Option<String>,
+    /// Its process, also while that is still being set up.
+    pub pid: Option<u32>,
+    /// Processes since `bootstrap`.
+    pub runs: Option<u32>,
+    /// Why this process was started: `inefficient` and `semaphore` are restarts by launchd itself.
+    pub start_reason: Option<String>,
+    /// How the process before this one ended.
+    pub last_end: Option<LastEnd>,
+}
+
+/// How a process ended, as far as launchd tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastEnd {
+    /// None has ended yet.
+    Never,
+    /// By itself, with this exit code.
+    Exit(u32),
+    /// By this signal; numbers are those of macOS.
+    Signal(u32),
+    /// The kernel ended it for a reason of its own: `OS_REASON_CODESIGNING`.
+    Reason(String),
+}
+
+/// Reads the output; `None` where it is not that of a job.
+#[must_use]
+pub fn parse(text: &str) -> Option<Job> {
+    let mut lines = text.lines();
+    let target = lines.next()?.strip_suffix(" = {")?;
+    if target.is_empty() || target.starts_with(char::is_whitespace) {
+        return None;
+    }
+    let mut job = Job { target: target.to_owned(), ..Job::default() };
+    while let Some(line) = lines.next().filter(|line| *line != "}") {
+        let Some((key, value)) = line.strip_prefix('\t').and_then(|line| line.split_once(" = ")) else { continue };
+        if value == "{" {
+            lines.by_ref().find(|line| *line == "\t}");
+        } else if !key.starts_with('\t') {
+            job.take(key, value);
+        }
+    }
+    Some(job)
+}
+
+impl Job {
+    fn take(&mut self, key: &str, value: &str) {
+        match key {
+            "path" => first(&mut self.path, Some(value.to_owned())),
+            "state" => first(&mut self.state, Some(value.to_owned())),
+            "job state" => first(&mut self.job_state, Some(value.to_owned())),
+            "pid" => first(&mut self.pid, value.parse().ok().filter(|pid| *pid != 0)),
+            "runs" => first(&mut self.runs, value.parse().ok()),
+            "immediate reason" => first(&mut self.start_reason, Some(value.to_owned())),
+            "last exit code" => first(&mut self.last_end, exit(value)),
+            "last terminating signal" => first(&mut self.last_end, signal(value)),
+            "last exit reason" => first(&mut self.last_end, Some(LastEnd::Reason(value.to_owned()))),
+            _ => (),
+        }
+    }
+}
+
+fn first<T>(field: &mut Option<T>, value: Option<T>) {
+    if field.is_none() {
+        *field = value;
+    }
+}
+
+/// `(never exited)`, `1`, `78: EX_CONFIG`; also `(abandoned)`, which is no end.
+fn exit(value: &str) -> Option<LastEnd> {
+    if value == "(never exited)" {
+        return Some(LastEnd::Never);
+    }
+    let code = value.split_once(": ").map_or(value, |(code, _)| code);
+    code.parse().ok().map(LastEnd::Exit)
+}
+
+/// `Terminated: 15`
+fn signal(value: &str) -> Option<LastEnd> {
+    let (_, number) = value.rsplit_once(": ")?;
+    number.parse().ok().map(LastEnd::Signal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written for these tests in the layouts of macOS 14 and 26, with every trap that is known of.
+    const SAMPLES: [&str; 4] = [
+        include_str!("../../../tests/data/launchd/print-running-26.txt"),
+        include_str!("../../../tests/data/launchd/print-throttled-14.txt"),
+        include_str!("../../../tests/data/launchd/print-stopping-26.txt"),
+        include_str!("../../../tests/data/launchd/print-codesigning-14.txt"),
+    ];
+
+    #[test]
+    fn only_the_jobs_own_lines_are_read() {
+        let [running, throttled, stopping, codesigning] = SAMPLES.map(|sample| parse(sample).unwrap());
+        assert_eq!(
+            running,
+            Job {
+                target: "gui/501/com.rbee.llm.8080".to_owned(),
+                path: Some("/Users/bee/Library/LaunchAgents/com.rbee.llm.8080.plist".to_owned()),
+                state: Some("running".to_owned()),
+                job_state: Some("running".to_owned()),
+                pid: Some(4711),
+                runs: Some(3),
+                start_reason: Some("semaphore".to_owned()),
+                last_end: Some(LastEnd::Exit(143)),
+            }
+        );
+        assert_eq!(
+            throttled,
+            Job {
+                target: "user/501/com.rbee.web.main".to_owned(),
+                path: Some("/Users/bee/Library/LaunchAgents/com.rbee.web.main.plist".to_owned()),
+                state: Some("spawn scheduled".to_owned()),
+                job_state: Some("spawn failed".to_owned()),
+                pid: None,
+                runs: Some(22),
+                start_reason: None,
+                last_end: Some(LastEnd::Exit(78)),
+            }
+        );
+        assert_eq!((stopping.state.as_deref(), stopping.pid), (Some("SIGTERMed"), Some(812)));
+        assert_eq!(stopping.last_end, Some(LastEnd::Signal(15)));
+        assert_eq!(codesigning.last_end, Some(LastEnd::Reason("OS_REASON_CODESIGNING".to_owned())));
+    }
+
+    #[test]
+    fn what_is_no_job_is_none() {
+        for text in
+            ["", "\n", " = {", "Bad request.\nCould not find service \"x\" in domain for user gui: 501\n", "\ta = {"]
+        {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn odd_values_are_passed_over() {
+        let with = |line: &str| parse(&format!("system/x = {{\n{line}\n}}\n\tpid = 9\n")).unwrap();
+        let nothing = Job { target: "system/x".to_owned(), ..Job::default() };
+        for line in [
+            "\tpid = 0",
+            "\tpid = -1",
+            "\tpid = 99999999999",
+            "\tpid = (none)",
+            "\tlast exit code = (abandoned)",
+            "\tlast terminating signal = Terminated",
+            "\t\tstate = active",
+            "state = running",
+            "\tproperties = ",
+            "\tblock = {\n\tpid = 7",
+            "\tlist = [",
+        ] {
+            assert_eq!(with(line), nothing, "{line:?}");
+        }
+        assert_eq!(with("\tlast exit code = 1\n\tlast exit code = 2").last_end, Some(LastEnd::Exit(1)));
+        assert_eq!(with("\tlast terminating signal = Segmentation fault: 11").last_end, Some(LastEnd::Signal(11)));
+    }
+
+    /// Published transcripts are other people's; a checkout has none.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test reads files itself")]
+    fn every_transcript_is_read() {
+        let Some(folder) = std::env::var_os("UNITBEE_LAUNCHCTL_TRANSCRIPTS") else {
+            eprintln!("SKIP every_transcript_is_read: UNITBEE_LAUNCHCTL_TRANSCRIPTS names no folder");
+            return;
+        };
+        let mut jobs = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let file = std::fs::read_to_string(&path).unwrap();
+            // Their finder's remarks stand at the top.
+            let text = file.split_once("verbatim below this line -----\n").map_or(&*file, |(_, text)| text);
+            let Some(job) = parse(text) else { continue };
+            let own = text.split("\n}").next().unwrap_or_default();
+            let line = |key: &str| own.lines().find_map(|line| line.strip_prefix(&format!("\t{key} = ")));
+            assert_eq!(job.state.as_deref(), line("state"), "{path:?}");
+            assert_eq!(job.pid, line("pid").map(|pid| pid.parse().unwrap()), "{path:?}");
+            assert_eq!(job.runs, line("runs").map(|runs| runs.parse().unwrap()), "{path:?}");
+            let ends = ["last exit code", "last terminating signal", "last exit reason"];
+            assert_eq!(job.last_end.is_some(), ends.into_iter().any(|key| line(key).is_some()), "{path:?}");
+            jobs += usize::from(job.state.is_some());
+        }
+        assert!(jobs >= 15, "only {jobs} jobs were found");
+    }
+
+    #[test]
+    fn no_text_makes_it_panic() {
+        let mut random = 0x2545_f491_4f6c_dd1d_u64;
+        let mut below = |end: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random % (end.max(1) as u64)).unwrap()
+        };
+        let mut read = 0;
+        for round in 0..100_000 {
+            let mut bytes = SAMPLES[round % SAMPLES.len()].as_bytes().to_vec();
+            for _ in 0..=below(4) {
+                let (at, to) = (below(bytes.len()), below(bytes.len()));
+                let (from, to) = (at.min(to), at.max(to));
+                match below(6) {
+                    0 => bytes[at] = u8::try_from(below(256)).unwrap(),
+                    1 => bytes.truncate(at.max(1)),
+                    2 => drop(bytes.drain(from..to.min(from + 40))),
+                    3 => bytes.insert(at, *b"\t\n{}= "[..].get(below(6)).unwrap()),
+                    4 => bytes.extend_from_within(from..to.min(from + 200)),
+                    _ => bytes.swap(from, to),
+                }
+                if bytes.is_empty() {
+                    bytes.push(b'\n');
+                }
+            }
+            if let Some(job) = parse(&String::from_utf8_lossy(&bytes)) {
+                read += 1;
+                let status = crate::supervisor::launchd::unit_status("llm", &job, true, Some(1), 2);
+                assert_eq!(status.pid, job.pid);
+            }
+        }
+        assert!(read > 50_000, "most of what was broken should still be read, {read} were");
+    }
+}

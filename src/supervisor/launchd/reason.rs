@@ -1,0 +1,54 @@
+//! Why a job's process ended, in words.
+
+use super::print::LastEnd;
+use crate::host::printable;
+
+/// Exit code by which launchd tells that it could not set the process up (`EX_CONFIG` of sysexits(3)).
+const CONFIG: u32 = 78;
+
+pub(super) fn words(end: &LastEnd) -> String {
+    match end {
+        LastEnd::Never => "never ran".to_owned(),
+        LastEnd::Exit(CONFIG) => "exit code 78 (EX_CONFIG): most often launchd cannot use its program, its working \
+                                  directory or its log file"
+            .to_owned(),
+        LastEnd::Exit(code) => format!("exit code {code}"),
+        LastEnd::Signal(number) => format!("killed by {}", signal_name(*number)),
+        LastEnd::Reason(reason) => {
+            let words = match reason.as_str() {
+                "OS_REASON_CODESIGNING" => "killed for its code signature",
+                "OS_REASON_DYLD" => "a library that it needs cannot be loaded",
+                "JETSAM_REASON_MEMORY_PERPROCESSLIMIT" => "over its memory limit",
+                jetsam if jetsam.starts_with("JETSAM_REASON_MEMORY") => "killed because memory ran short",
+                _ => "ended by the system",
+            };
+            format!("{words} ({})", printable(reason.as_bytes()))
+        }
+    }
+}
+
+/// Name of a signal on macOS (signal(3)); from 10 on many have other numbers than on Linux.
+fn signal_name(number: u32) -> String {
+    let name = match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        10 => "SIGBUS",
+        11 => "SIGSEGV",
+        12 => "SIGSYS",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        30 => "SIGUSR1",
+        31 => "SIGUSR2",
+        _ => return format!("signal {number}"),
+    };
+    name.to_owned()
+}
