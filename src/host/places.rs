@@ -19,8 +19,6 @@ pub(super) struct Places {
     pub(super) state: Utf8PathBuf,
     /// `user@<uid>.service` in the cgroup v2 tree.
     pub(super) cgroup: Option<Utf8PathBuf>,
-    /// The root of that tree.
-    pub(super) cgroup_root: Utf8PathBuf,
 }
 
 impl Places {
@@ -44,8 +42,7 @@ impl Places {
             let set = proc::variable(&environ, name).map(Utf8PathBuf::from).filter(|path| path.is_absolute());
             set.unwrap_or_else(|| home.join(below))
         };
-        let cgroup_root = cgroup_root();
-        let cgroup = Some(cgroup_root.join(&manager)).filter(|path| path.is_dir());
+        let cgroup = Some(cgroup_root().join(&manager)).filter(|path| path.is_dir());
         Self {
             config: base("XDG_CONFIG_HOME", ".config"),
             data: base("XDG_DATA_HOME", ".local/share"),
@@ -54,7 +51,6 @@ impl Places {
             user,
             home,
             cgroup,
-            cgroup_root,
         }
     }
 

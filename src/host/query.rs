@@ -82,7 +82,7 @@ pub enum Ask {
     Tree(HostPath),
     /// Where is the program of this bare name? [`Answer::Program`].
     Program(String),
-    /// What do the control files of this cgroup and of its parents say, and which processes are in it? [`Answer::Cgroup`].
+    /// What do the control files of this cgroup say, and which processes are in it? [`Answer::Cgroup`].
     Cgroup(HostPath),
     /// On which TCP ports do the processes of this cgroup listen? [`Answer::Listeners`].
     Listeners(HostPath),
@@ -123,8 +123,6 @@ pub struct Cgroup {
     /// `memory.peak`, `memory.events`, `pids.max`, `pids.current`, `cpu.stat`, `cgroup.events`, `cgroup.controllers`;
     /// one that is empty is left out.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// The same for each parent, from the nearest up to the root of the tree.
-    pub parents: Vec<BTreeMap<String, Vec<u8>>>,
     /// Its processes, those of cgroups below it too.
     pub processes: Vec<Process>,
 }

@@ -16,7 +16,7 @@ facts() {
   [ -e "/var/lib/systemd/linger/$user" ] && linger=1
   mark facts
   printf '%s\n' "os $system" "arch $arch" "user $user" "uid $uid" "home $home" "config $config" \
-    "data $data" "state $state" "cgroup $cgroup" "root $root" "boot_id $boot" "now $(date +%s.%N)" "uptime ${up%%.*}" \
+    "data $data" "state $state" "cgroup $cgroup" "boot_id $boot" "now $(date +%s.%N)" "uptime ${up%%.*}" \
     "ticks $ticks" "bus $bus" "systemd $systemd" "linger $linger"
 }
 
@@ -96,18 +96,10 @@ below() {
   done
 }
 
-# Prints the control files of the cgroups in $trees and of those above them, their processes, and what these listen on.
+# Prints the control files of the cgroups in $trees, their processes, and what these listen on.
 processes() {
-  seen=$nl
-  for folder in $trees; do
-    while :; do
-      case $seen in *"$nl$folder$nl"*) break ;; esac
-      seen=$seen$folder$nl
-      case $folder in "$root"/*) folder=${folder%/*} ;; *) break ;; esac
-    done
-  done
   set --
-  for folder in $seen; do
+  for folder in $trees; do
     for name in cgroup.controllers cgroup.events cpu.max cpu.stat memory.current memory.events memory.max memory.peak \
       memory.swap.max pids.current pids.max; do
       set -- "$@" "$folder/$name"

@@ -163,7 +163,7 @@ fn with_systemd(test: &str, suite: &str) {
             vec![Ask::Cgroup(HostPath::new(Base::Cgroup, "init.scope")), Ask::Cgroup(HostPath::new(Base::Cgroup, "x"))];
         let seen = host.query(&Query { asks }).await.unwrap();
         let [Answer::Cgroup(Some(init)), Answer::Cgroup(None)] = &seen.answers[..] else { panic!("{seen:?}") };
-        assert!(!init.processes.is_empty() && init.parents.len() >= 4, "{init:?}");
+        assert!(!init.processes.is_empty(), "{init:?}");
 
         // The manager's own environment counts, from wherever we come.
         lab.root(

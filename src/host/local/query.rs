@@ -67,10 +67,7 @@ impl Reader<'_> {
             Ask::Size(path) => Answer::Size(self.read(path, size)?.flatten()),
             Ask::Tree(path) => Answer::Tree(self.read(path, tree)?.unwrap_or_default()),
             Ask::Program(name) => Answer::Program(program(name)),
-            Ask::Cgroup(path) => {
-                let root = &self.places.cgroup_root;
-                Answer::Cgroup(self.read(path, |folder| Ok(cgroup(folder, root)))?.flatten())
-            }
+            Ask::Cgroup(path) => Answer::Cgroup(self.read(path, |folder| Ok(cgroup(folder)))?.flatten()),
             Ask::Listeners(path) => {
                 Answer::Listeners(self.read(path, |folder| Ok(listeners(folder)))?.unwrap_or_default())
             }
@@ -173,13 +170,12 @@ fn program(name: &str) -> Option<Utf8PathBuf> {
     })
 }
 
-fn cgroup(folder: &Utf8Path, root: &Utf8Path) -> Option<Cgroup> {
+fn cgroup(folder: &Utf8Path) -> Option<Cgroup> {
     if !folder.join("cgroup.procs").exists() {
         return None;
     }
-    let parents = folder.ancestors().skip(1).take_while(|parent| parent.starts_with(root)).map(control_files).collect();
     let processes = members(folder).into_iter().filter_map(process).collect();
-    Some(Cgroup { files: control_files(folder), parents, processes })
+    Some(Cgroup { files: control_files(folder), processes })
 }
 
 fn control_files(folder: &Utf8Path) -> BTreeMap<String, Vec<u8>> {

@@ -40,13 +40,13 @@ pub(super) fn parse(query: &Query, records: &[Record]) -> Result<Observation, Fa
     }
     let mut records = records.iter().copied();
     let Some(("facts", told)) = records.next() else { return garbled("it told no facts") };
-    let (facts, root) = facts(told)?;
+    let facts = facts(told)?;
 
     let mut slots = Vec::with_capacity(query.asks.len());
     for ask in &query.asks {
         slots.push(slot(ask, &mut records)?);
     }
-    let (mut files, mut system) = (Files::default(), System::below(root));
+    let (mut files, mut system) = (Files::default(), System::default());
     for (head, content) in records {
         if !files.hear(head, content)? && !system.hear(head, content) {
             return garbled(format!("{head:?} was not asked for"));
@@ -145,8 +145,8 @@ fn absolute(bytes: &[u8]) -> Result<&Utf8Path, Fault> {
     path(bytes).and_then(|path| if path.is_absolute() { Ok(path) } else { garbled("a path that is not absolute") })
 }
 
-/// Reads lines of a name and a value; returns the root of the cgroup tree beside the facts.
-fn facts(lines: &[u8]) -> Result<(Facts, Utf8PathBuf), Fault> {
+/// Reads lines of a name and a value.
+fn facts(lines: &[u8]) -> Result<Facts, Fault> {
     let Ok(text) = std::str::from_utf8(lines) else { return garbled("facts that are not UTF-8") };
     let told: BTreeMap<&str, &str> = text.lines().map(|line| line.split_once(' ').unwrap_or((line, ""))).collect();
     let word = |name: &str| match told.get(name) {
@@ -156,7 +156,7 @@ fn facts(lines: &[u8]) -> Result<(Facts, Utf8PathBuf), Fault> {
     let number = |name: &str| word(name)?.parse::<u64>().or_else(|_| garbled(format!("no number for {name}")));
     let place = |name: &str| absolute(word(name)?.as_bytes()).map(Utf8Path::to_owned);
     let cgroup = word("cgroup")?;
-    let facts = Facts {
+    Ok(Facts {
         os: word("os")?,
         arch: word("arch")?,
         user: word("user")?,
@@ -173,8 +173,7 @@ fn facts(lines: &[u8]) -> Result<(Facts, Utf8PathBuf), Fault> {
         bus: number("bus")? == 1,
         systemd: number("systemd")? == 1,
         linger: number("linger")? == 1,
-    };
-    Ok((facts, place("root")?))
+    })
 }
 
 /// Reads `1795202461.250999123`; a `date` that does not know `%N` leaves something else behind the point.
@@ -190,7 +189,7 @@ mod tests {
     use super::*;
 
     const FACTS: &[u8] = b"os Linux\narch x86_64\nuser bee\nuid 1000\nhome /home/bee\nconfig /home/bee/.config\n\
-        data /home/bee/.local/share\nstate /home/bee/.local/state\ncgroup \nroot /sys/fs/cgroup\n\
+        data /home/bee/.local/share\nstate /home/bee/.local/state\ncgroup \n\
         boot_id 704b1b77-eb5f-4ce4-ae49-feb58fcf5073\nnow 1795202461.250999123\nuptime 3382\nticks 100\nbus 1\nsystemd 1\nlinger 0\n";
 
     fn query(asks: impl IntoIterator<Item = Ask>) -> Query {
@@ -263,7 +262,7 @@ mod tests {
             (
                 "control",
                 b"/sys/fs/cgroup/u/a.service/cpu.max:max 100000\n/sys/fs/cgroup/u/a.service/memory.events:low 0\n\
-                  /sys/fs/cgroup/u/a.service/memory.events:oom 1\n/sys/fs/cgroup/u/memory.max:max\n\
+                  /sys/fs/cgroup/u/a.service/memory.events:oom 1\n\
                   /sys/fs/cgroup/u/a.service/cgroup.procs:77\n/sys/fs/cgroup/u/a.service/w/cgroup.procs:78\n\
                   /sys/fs/cgroup/u/a.service2/cgroup.procs:9\n",
             ),
@@ -288,8 +287,6 @@ mod tests {
         let Answer::Cgroup(Some(cgroup)) = &seen.answers[0] else { panic!("{seen:?}") };
         assert_eq!(cgroup.files["cpu.max"], b"max 100000\n");
         assert_eq!(cgroup.files["memory.events"], b"low 0\noom 1\n");
-        assert_eq!(cgroup.parents.len(), 2);
-        assert_eq!(cgroup.parents[0]["memory.max"], b"max\n");
         let first = Process { pid: 77, exe: Some("/srv/a -> b (deleted)".into()), start: Some(987_654) };
         assert_eq!(cgroup.processes, [first, Process { pid: 78, exe: None, start: Some(12) }]);
         let listener = Listener { addr: [127, 0, 0, 1].into(), port: 8080 };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use super::super::super::proc;
 use super::super::super::query::{Cgroup, Listener, Process};
@@ -10,7 +10,6 @@ use super::super::super::query::{Cgroup, Listener, Process};
 /// All that was told, by the paths of `/proc` and of the cgroup tree.
 #[derive(Default)]
 pub(super) struct System<'a> {
-    root: Utf8PathBuf,
     /// Control files by their path.
     control: BTreeMap<&'a str, Vec<u8>>,
     /// Processes, each with the cgroup that it is in.
@@ -22,10 +21,6 @@ pub(super) struct System<'a> {
 }
 
 impl<'a> System<'a> {
-    pub(super) fn below(root: Utf8PathBuf) -> Self {
-        Self { root, ..Self::default() }
-    }
-
     /// Takes a record if it is one of these.
     pub(super) fn hear(&mut self, head: &str, content: &'a [u8]) -> bool {
         match head {
@@ -43,10 +38,8 @@ impl<'a> System<'a> {
     }
 
     pub(super) fn cgroup(&self, folder: &Utf8Path) -> Cgroup {
-        let parents = folder.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root));
         Cgroup {
             files: self.control_files(folder),
-            parents: parents.map(|parent| self.control_files(parent)).collect(),
             processes: self.members(folder).into_iter().filter_map(|pid| self.process(pid)).collect(),
         }
     }
