@@ -183,7 +183,7 @@ async fn prove_empty(supervisor: &Supervisor, unit: &str) -> Result<bool, StopEr
     let failed = |source| StopError::Supervisor { unit: unit.to_owned(), source };
     let deadline = Instant::now() + AFTER_KILL;
     let mut killed = false;
-    for pause in super::health::pauses() {
+    for (look, pause) in super::health::pauses().enumerate() {
         let pids = supervisor.processes(unit).await.map_err(failed)?;
         if pids.is_empty() {
             return Ok(killed);
@@ -191,8 +191,11 @@ async fn prove_empty(supervisor: &Supervisor, unit: &str) -> Result<bool, StopEr
         if Instant::now() > deadline {
             return Err(StopError::NotEmpty { what: unit.to_owned(), pids });
         }
-        killed = true;
-        supervisor.kill(unit, Whom::All, Signal::Kill).await.map_err(failed)?;
+        // What the supervisor itself has killed with the main process may still be on its way out.
+        if look > 0 {
+            killed = true;
+            supervisor.kill(unit, Whom::All, Signal::Kill).await.map_err(failed)?;
+        }
         tokio::time::sleep(pause).await;
     }
     Ok(killed)
