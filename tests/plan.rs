@@ -104,7 +104,7 @@ impl World {
     }
 
     fn plan(&self, wanted: &[Wanted], take: bool) -> Result<Plan, Vec<Obstacle>> {
-        plan("box", wanted, &self.observed(wanted), Choices { take })
+        plan("box", wanted, &self.observed(wanted), Choices { take, ..Choices::default() })
     }
 
     /// Writes the files of a plan, and nothing else of it.

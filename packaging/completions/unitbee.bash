@@ -22,6 +22,9 @@ _unitbee() {
             unitbee,completions)
                 cmd="unitbee__subcmd__completions"
                 ;;
+            unitbee,demo)
+                cmd="unitbee__subcmd__demo"
+                ;;
             unitbee,disable)
                 cmd="unitbee__subcmd__disable"
                 ;;
@@ -87,6 +90,9 @@ _unitbee() {
                 ;;
             unitbee__subcmd__help,completions)
                 cmd="unitbee__subcmd__help__subcmd__completions"
+                ;;
+            unitbee__subcmd__help,demo)
+                cmd="unitbee__subcmd__help__subcmd__demo"
                 ;;
             unitbee__subcmd__help,disable)
                 cmd="unitbee__subcmd__help__subcmd__disable"
@@ -155,7 +161,7 @@ _unitbee() {
 
     case "${cmd}" in
         unitbee)
-            opts="-f -H -v -h -V --file --host --json --verbose --ssh-config --connect-timeout --help --version init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs completions man schema help"
+            opts="-f -H -v -h -V --file --host --json --verbose --ssh-config --connect-timeout --help --version init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -241,6 +247,48 @@ _unitbee() {
                 return 0
             fi
             case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ssh-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        unitbee__subcmd__demo)
+            opts="-f -H -v -h --serve --file --host --json --verbose --ssh-config --connect-timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --serve)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -387,7 +435,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__help)
-            opts="init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs completions man schema help"
+            opts="init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -415,6 +463,20 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        unitbee__subcmd__help__subcmd__demo)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

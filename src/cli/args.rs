@@ -120,6 +120,13 @@ pub enum Verb {
     /// Show what units said
     #[command(after_help = "Example:\n  unitbee logs -f llm-8080 -H gpu1")]
     Logs(Logs),
+    /// Show the whole job on a tiny daemon: install, look, read its logs, stop, remove; nothing of it stays
+    #[command(after_help = "Example:\n  unitbee demo -H gpu1")]
+    Demo {
+        /// Be the daemon, on this port of loopback
+        #[arg(long, value_name = "PORT", hide = true)]
+        serve: Option<u16>,
+    },
     /// Print completions for a shell
     #[command(after_help = "Example:\n  unitbee completions bash > ~/.local/share/bash-completion/completions/unitbee")]
     Completions {

@@ -20,7 +20,7 @@ use self::args::{Cli, Verb};
 use self::exit::Exit;
 use self::fault::{BadManifest, Usage};
 use self::output::Output;
-use self::verbs::{converge, files, lifecycle, logs, status};
+use self::verbs::{converge, demo, files, lifecycle, logs, status};
 use crate::service::manifest::SelectError;
 
 /// Reads the command line, does what it says, and says how that went.
@@ -62,6 +62,8 @@ async fn run(cli: Cli, output: Output) -> Result<Exit> {
         Verb::Wait(args) => lifecycle::run(global, args, lifecycle::Verb::Wait, output).await,
         Verb::Status(args) => status::status(global, args, output).await,
         Verb::Logs(args) => logs::logs(global, args, output).await,
+        Verb::Demo { serve: Some(port) } => demo::serve(*port).await,
+        Verb::Demo { serve: None } => demo::demo(global, output).await,
         Verb::Completions { shell } => files::completions(*shell, output),
         Verb::Man { folder } => files::man(folder, output).await,
         Verb::Schema => files::schema(output),

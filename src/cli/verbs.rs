@@ -1,6 +1,7 @@
 //! The verbs, one function each.
 
 pub mod converge;
+pub mod demo;
 pub mod files;
 pub mod lifecycle;
 pub mod logs;

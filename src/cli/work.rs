@@ -19,7 +19,7 @@ pub const MANIFEST: &str = "unitbee.toml";
 const SLICE: &str = "rbee";
 
 /// What is to be done on one host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Job {
     /// Host.
     pub host: Arc<dyn Host>,

@@ -147,6 +147,8 @@ impl Obstacle {
 pub struct Choices {
     /// Overwrite files of ours that were edited by hand.
     pub take: bool,
+    /// Do not see to it that the units outlive the session, where a manager runs already: they will not be there for long.
+    pub transient: bool,
 }
 
 /// Compares what is wanted with what was found. Nothing is left to be decided afterwards; a host with any obstacle gets
@@ -157,7 +159,9 @@ pub fn plan(host: &str, wanted: &[Wanted], observed: &Observed, choices: Choices
         choices,
         plan: Plan {
             host: host.to_owned(),
-            linger: observed.facts.systemd && !observed.facts.linger,
+            linger: observed.facts.systemd
+                && !observed.facts.linger
+                && !(choices.transient && observed.systemd.is_some()),
             ..Plan::default()
         },
         refs: observed.refs.clone(),

@@ -12,6 +12,7 @@ mod bench;
 mod converge;
 mod crash;
 mod crowd;
+mod demo;
 mod gate;
 mod killed;
 #[path = "../support/lab.rs"]
@@ -62,6 +63,8 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("converge", converge::subject, ALL),
     ("crash", crash::subject, ALL),
     ("crowd", crowd::subject, FEW),
+    // unitbee ships itself here, and needs a libc of this machine's age.
+    ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE]),
     ("gate", gate::subject, FEW),
     ("killed", killed::subject, FEW),
     ("ladder", ladder::subject, ALL),

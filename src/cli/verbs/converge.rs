@@ -24,17 +24,17 @@ use crate::service::manifest::{Flags, from_flags};
 use crate::supervisor::{Flag, FlagKind};
 
 /// What `apply` and `install-unit` have in common.
-struct Wish {
-    choices: Choices,
-    patience: Duration,
-    strict_limits: bool,
+pub(super) struct Wish {
+    pub(super) choices: Choices,
+    pub(super) patience: Duration,
+    pub(super) strict_limits: bool,
 }
 
 /// `plan`.
 pub async fn plan(global: &Global, args: &Converge, output: Output) -> Result<Exit> {
     let jobs = prepared(work::of_manifest(global, &args.services).await?).await?;
     let owner = work::owner();
-    let choices = Choices { take: args.take };
+    let choices = Choices { take: args.take, ..Choices::default() };
     let fates = rollout::each(jobs, |(job, wanted)| {
         let owner = owner.as_str();
         async move {
@@ -80,7 +80,7 @@ fn indented(text: &str) -> String {
 pub async fn apply_all(global: &Global, args: &Apply, output: Output) -> Result<Exit> {
     let jobs = prepared(work::of_manifest(global, &args.converge.services).await?).await?;
     let wish = Wish {
-        choices: Choices { take: args.converge.take },
+        choices: Choices { take: args.converge.take, ..Choices::default() },
         patience: args.locking.lock_wait,
         strict_limits: args.strict_limits,
     };
@@ -99,7 +99,7 @@ pub async fn install(global: &Global, args: &InstallUnit, output: Output) -> Res
         work::jobs(global, manifest.select(&[], &global.hosts)?)
     };
     let wish = Wish {
-        choices: Choices { take: args.take },
+        choices: Choices { take: args.take, ..Choices::default() },
         patience: args.locking.lock_wait,
         strict_limits: args.strict_limits,
     };
@@ -137,7 +137,7 @@ fn flags(args: &InstallUnit) -> Result<Flags> {
 }
 
 /// Puts together what every job needs from this machine, before the first host is touched.
-async fn prepared(jobs: Vec<Job>) -> Result<Vec<(Job, Vec<Wanted>)>> {
+pub(super) async fn prepared(jobs: Vec<Job>) -> Result<Vec<(Job, Vec<Wanted>)>> {
     let mut ready = Vec::with_capacity(jobs.len());
     let mut missing = Vec::new();
     // One pass over all hosts reads each program once.
@@ -155,7 +155,7 @@ async fn prepared(jobs: Vec<Job>) -> Result<Vec<(Job, Vec<Wanted>)>> {
     if missing.is_empty() { Ok(ready) } else { Err(Unprepared(missing).into()) }
 }
 
-async fn carry_out(jobs: Vec<(Job, Vec<Wanted>)>, wish: &Wish, output: Output) -> Result<Exit> {
+pub(super) async fn carry_out(jobs: Vec<(Job, Vec<Wanted>)>, wish: &Wish, output: Output) -> Result<Exit> {
     let progress = Progress::new(output);
     let owner = work::owner();
     let fates = rollout::each(jobs, |(job, wanted)| {
@@ -249,14 +249,18 @@ fn remarks(host: &dyn Host, applied: &Applied, output: Output) {
 
 /// `uninstall`.
 pub async fn uninstall_all(global: &Global, args: &Changing, output: Output) -> Result<Exit> {
-    let jobs = work::of_installed(global, &args.services).await?;
+    remove_all(work::of_installed(global, &args.services).await?, args.locking.lock_wait, output).await
+}
+
+/// Removes the units of `jobs`.
+pub(super) async fn remove_all(jobs: Vec<Job>, patience: Duration, output: Output) -> Result<Exit> {
     let progress = Progress::new(output);
     let owner = work::owner();
     let fates: Vec<Fate<()>> = rollout::each(jobs, |job| {
         let (progress, owner) = (&progress, owner.as_str());
         async move {
             let units = job.units();
-            let done = remove(&job.host, &units, owner, args.locking.lock_wait, progress).await;
+            let done = remove(&job.host, &units, owner, patience, progress).await;
             match &done {
                 Ok(gone) => progress.done(job.host.name(), &removed(&units, gone), &removal(&job, gone)),
                 Err(error) => progress.failed(job.host.name(), &failure(job.host.as_ref(), error)),

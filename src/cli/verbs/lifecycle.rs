@@ -51,7 +51,11 @@ pub async fn kill(global: &Global, args: &Kill, output: Output) -> Result<Exit> 
 
 /// Does a verb on every unit: hosts at the same time, the units of a host one after the other.
 pub async fn run(global: &Global, services: &Services, verb: Verb, output: Output) -> Result<Exit> {
-    let jobs = work::of_installed(global, services).await?;
+    on_hosts(work::of_installed(global, services).await?, verb, output).await
+}
+
+/// The same for jobs that are known.
+pub(super) async fn on_hosts(jobs: Vec<Job>, verb: Verb, output: Output) -> Result<Exit> {
     let progress = Progress::new(output);
     let fates: Vec<Fate<()>> = rollout::each(jobs, |job| {
         let progress = &progress;

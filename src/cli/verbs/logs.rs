@@ -27,12 +27,16 @@ pub async fn logs(global: &Global, args: &Logs, output: Output) -> Result<Exit> 
         return Err(Usage { message, hint: "leave out `--raw` or `--json`".into() }.into());
     }
     let global = Global { file: args.file.clone().or_else(|| global.file.clone()), ..global.clone() };
-    let jobs = work::of_installed(&global, &args.services).await?;
+    show(&work::of_installed(&global, &args.services).await?, args, output).await
+}
+
+/// Shows what the units of `jobs` said.
+pub(super) async fn show(jobs: &[Job], args: &Logs, output: Output) -> Result<Exit> {
     let many = jobs.len() > 1 || jobs.iter().any(|job| job.subjects.len() > 1);
     let printer = Printer { output, raw: args.raw, many };
     // Where lines are followed, one of them is enough to find the journal that can be read.
     let first = if args.follow { 1 } else { args.lines };
-    let fates = rollout::each(&jobs, |job| async move { (job.host.clone(), newest(job, first).await) }).await;
+    let fates = rollout::each(jobs, |job| async move { (job.host.clone(), newest(job, first).await) }).await;
     for (host, fate) in &fates {
         if let Ok(Newest { source: Source::SystemJournal, .. }) = fate {
             let name = printable(host.name().as_bytes());
@@ -40,7 +44,7 @@ pub async fn logs(global: &Global, args: &Logs, output: Output) -> Result<Exit> 
         }
     }
     if args.follow {
-        follow(&jobs, &fates, args.lines, printer).await?;
+        follow(jobs, &fates, args.lines, printer).await?;
         return Ok(report(output, &fates));
     }
     let mut lines: Vec<&Line> =

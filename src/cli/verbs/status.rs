@@ -7,7 +7,7 @@ use super::super::args::{Global, Services};
 use super::super::exit::Exit;
 use super::super::output::progress::note;
 use super::super::output::{Output, table};
-use super::super::work;
+use super::super::work::{self, Job};
 use super::{failure, report};
 use crate::deploy::rollout;
 use crate::host::printable;
@@ -15,7 +15,11 @@ use crate::observe::{self, Row};
 
 /// `status`.
 pub async fn status(global: &Global, args: &Services, output: Output) -> Result<Exit> {
-    let jobs = work::of_installed(global, args).await?;
+    show(work::of_installed(global, args).await?, output).await
+}
+
+/// Shows how the units of `jobs` are.
+pub(super) async fn show(jobs: Vec<Job>, output: Output) -> Result<Exit> {
     let fates = rollout::each(jobs, |job| async move {
         let rows = observe::status(&job.host, &job.subjects).await.map_err(anyhow::Error::from);
         (job.host, rows)

@@ -1,0 +1,38 @@
+//! The demo shows the whole job, and nothing of it stays.
+
+use std::time::Duration;
+
+use super::bench::Bench;
+
+pub(crate) fn subject(bench: &Bench) {
+    let before = state(bench);
+    let run = bench.unitbee(&["demo"]).exits(0);
+    for text in ["unitbee-demo-main is healthy after", "stopped by its shutdown URL", "removed unitbee-demo-main"] {
+        assert!(run.stderr.contains(text), "{text:?} is not said: {run}");
+    }
+    for text in ["running  healthy", "listens on 127.0.0.1:", "Nothing is left"] {
+        assert!(run.stdout.contains(text), "{text:?} is not said: {run}");
+    }
+    assert_eq!(state(bench), before, "something of the demo is left, or gone");
+
+    // One that is interrupted goes too.
+    let running = bench.start(&[], &["demo"]);
+    let daemon = || bench.pid("unitbee-demo-main");
+    bench.until("the daemon runs", Duration::from_secs(20), |_| daemon().is_some());
+    // It does not get healthy, so that the demo waits.
+    bench.root(&format!("kill -STOP {}", daemon().unwrap()));
+    let run = bench.interrupt(running);
+    assert_eq!(run.code, Some(1), "{run}");
+    run.says("interrupted").says("Nothing is left");
+    assert_eq!(state(bench), before, "something of the interrupted demo is left, or gone");
+}
+
+/// Files, units and processes of the user, and whether a session is needed for them.
+fn state(bench: &Bench) -> String {
+    bench.root(
+        "find /home/bee -path '*unitbee*' -o -name '*.service' -o -name '*.slice' | sort
+         find /sys/fs/cgroup -name '*unitbee*' -o -name 'rbee.slice*'
+         pgrep -u bee -l unitbee || true
+         ls /var/lib/systemd/linger 2>/dev/null || true",
+    )
+}
