@@ -8,6 +8,7 @@ container_create() {
     unitbee-lab "$dir/root"
   case $(host_get "$name" kind) in
     busybox) seed_busybox "$name" "$dir/root" ;;
+    mac) seed_mac "$name" "$dir/root" ;;
     *) seed_debian "$name" "$dir/root" ;;
   esac
   container_network "$name"
@@ -36,6 +37,7 @@ container_start() {
     nspawn) command=(--boot) ;;
     bare) command=(--as-pid2 sh -c 'mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -o UsePAM=no') ;;
     busybox) command=(--as-pid2 dropbear -F -E) ;;
+    mac) command=(--as-pid2 /usr/libexec/lab/boot) ;;
   esac
   SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 launch "$name" systemd-nspawn --quiet --register=no --keep-unit \
     --directory="$dir/root" --network-namespace-path="$dir/netns" \

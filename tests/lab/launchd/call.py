@@ -1,0 +1,264 @@
+"""The verbs of launchctl, as far as a tool needs them, and the two programs beside it."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+
+import show
+from answer import Answer, bootstrap_failure, failure
+from mac import KNOBS, KNOBS_FILE
+
+PS = "/usr/libexec/lab/ps"
+
+
+class Call:
+    """One call of launchctl, by a user."""
+
+    def __init__(self, mac, uid, request):
+        self.mac, self.uid, self.request = mac, uid, request
+        self.args = request["args"]
+
+    async def run(self):
+        if self.request["program"] == "ps":
+            return self.ps()
+        if self.request["program"] == "mac":
+            return self.hand()
+        self.mac.background_login(self.uid)
+        verb, self.args = (self.args or ["help"])[0], self.args[1:]
+        # The legacy verbs act on the domain of whoever calls and exit with 0 when they fail: no tool may use them.
+        verbs = {
+            "bootstrap": self.bootstrap,
+            "bootout": self.bootout,
+            "enable": self.enable,
+            "disable": self.disable,
+            "kickstart": self.kickstart,
+            "kill": self.kill,
+            "print": self.print,
+            "print-disabled": self.print_disabled,
+            "managername": self.managername,
+            "help": self.help,
+        }
+        if verb not in verbs:
+            raise Answer(1, f"Unrecognized subcommand: {verb}\n")
+        return await verbs[verb]()
+
+    # Targets.
+
+    def domain(self, target, usage):
+        """system, user/UID or gui/UID, with no more than three parts: launchctl(1)."""
+        kind, *rest = target.split("/", 2)
+        if kind == "system":
+            return self.mac.domains["system"], "/".join(rest)
+        if kind not in ("user", "gui") or not rest or not rest[0].isdigit():
+            raise Answer(64, usage)
+        if self.uid not in (0, int(rest[0])):
+            raise Answer(1)
+        domain = self.mac.domains.get(f"{kind}/{rest[0]}")
+        if domain is None:
+            # No login at the screen: 125 over SSH (nix-community/home-manager#9629), 112 where there is no domain at all.
+            raise Answer(self.mac.knob("headless-code") if kind == "gui" else 112)
+        return domain, "/".join(rest[1:])
+
+    def service(self, target, usage):
+        domain, label = self.domain(target, usage)
+        if not label:
+            raise Answer(64, usage)
+        return domain, label, domain.jobs.get(label)
+
+    def need_root(self, domain):
+        if domain.kind == "system" and self.uid != 0:
+            raise Answer(1)
+
+    def argument(self, usage, number=1):
+        if len(self.args) != number:
+            raise Answer(64, usage)
+        return self.args[0]
+
+    # Verbs. What bad_usage says is launchctl's first line about it.
+
+    bad_usage = "Unrecognized target specifier.\n"
+
+    async def bootstrap(self):
+        self.argument("Usage: launchctl bootstrap <domain-target> [service-path, service-path2, ...]\n", 2)
+        path = os.path.join(self.request["dir"], self.args[1])
+        try:
+            domain, _ = self.domain(self.args[0], self.bad_usage)
+            self.need_root(domain)
+            self.mac.load(domain, path)
+        except Answer as answer:
+            raise bootstrap_failure(answer, path, self.uid) from None
+        return Answer(0)
+
+    async def bootout(self):
+        if self.args[:1] == ["--wait"]:
+            # Since 26; before, it is taken for a target (nix-community/home-manager#9585).
+            if self.mac.layout < 26:
+                raise Answer(64, f"{self.bad_usage}Usage: launchctl bootout <domain-target> | <service-target>\n")
+            self.args = self.args[1:]
+            return await self.bootout_now(wait=True)
+        return await self.bootout_now(wait=False)
+
+    async def bootout_now(self, wait):
+        # By path it reads the label from a file that may be gone (DeterminateSystems/nix-installer#1230), and without a
+        # label it ends the session: neither is to be relied on.
+        target = self.argument(self.bad_usage)
+        try:
+            domain, label, job = self.service(target, self.bad_usage)
+            self.need_root(domain)
+        except Answer as answer:
+            raise failure("Boot-out failed: {}", answer) from None
+        if job is None:
+            raise failure("Boot-out failed: {}", Answer(3))
+        if job.leaving:
+            raise failure("Boot-out failed: {}", Answer(36))
+        job.boot_out()
+        if wait and label in domain.jobs:
+            await self.answer_of(job)
+        code = self.mac.knob("bootout-code")
+        return failure("Boot-out failed: {}", Answer(code)) if code else Answer(0)
+
+    async def enable(self):
+        return self.override("enable", off=False)
+
+    async def disable(self):
+        # Nothing that runs is stopped by it: launchctl(1).
+        return self.override("disable", off=True)
+
+    def override(self, verb, off):
+        target = self.argument(f"Usage: launchctl {verb} <service-target>\n")
+        try:
+            domain, label, _ = self.service(target, self.bad_usage)
+            self.need_root(domain)
+        except Answer as answer:
+            raise failure(f"Could not {verb} service: {{}}", answer) from None
+        self.mac.override(domain, label, off)
+        return Answer(0)
+
+    async def kickstart(self):
+        options = set()
+        while self.args and self.args[0] in ("-k", "-p", "-kp"):
+            options |= set(self.args.pop(0)[1:])
+        target = self.argument("Usage: launchctl kickstart [-k] [-p] <service-target>\n")
+        domain, label, job = self.found(target, 'Could not kickstart service "{}": {{}}')
+        self.need_root(domain)
+        if self.mac.knob("kickstart-hangs"):
+            await asyncio.Event().wait()
+        if job.leaving:
+            # Answered without a word: launchctl takes EALREADY for no failure, and exits with it.
+            raise Answer(37)
+        code = 0
+        if job.pid and "k" in options:
+            # Kills, waits, and starts the definition that was read at bootstrap: launchctl(1), kickstart -k.
+            job.again = True
+            job.terminate()
+            await self.answer_of(job)
+        elif job.pid:
+            code = self.mac.knob("kickstart-running-code")
+        else:
+            # Not before the throttle interval is over; whether a release lets it pass is not known.
+            job.start("non-ipc demand")
+            await self.answer_of(job)
+        if label not in domain.jobs:
+            raise self.not_found(domain, label)
+        out = ""
+        if "p" in options:
+            out = f"service spawned with pid: {job.pid}\n" if self.request["tty"] else f"{job.pid}\n"
+        return Answer(code, out=out)
+
+    async def kill(self):
+        number = signal_number(self.argument("Usage: launchctl kill <signal> <service-target>\n", 2))
+        domain, _, job = self.found(self.args[1], "Could not signal service: {}")
+        self.need_root(domain)
+        if not job.pid:
+            raise Answer(3, "No process to signal.\n")
+        job.signal(number)
+        return Answer(0)
+
+    async def print(self):
+        target = self.argument("Usage: launchctl print <domain-target> | <service-target>\n")
+        try:
+            domain, label = self.domain(target, self.bad_usage)
+        except Answer as answer:
+            if answer.code == 112:
+                raise Answer(112, f"Bad request.\nCould not find domain for {self.words(target)}\n") from None
+            raise failure("Could not print domain: {}", answer) from None
+        if not label:
+            return Answer(0, out=show.domain(domain))
+        job = domain.jobs.get(label)
+        if job is None:
+            raise Answer(113, "Bad request.\n" + self.not_found(domain, label).err)
+        return Answer(0, out=show.job(job))
+
+    async def print_disabled(self):
+        try:
+            domain, _ = self.domain(self.argument("Usage: launchctl print-disabled <domain-target>\n"), self.bad_usage)
+        except Answer as answer:
+            raise failure("Could not print disabled services: {}", answer) from None
+        return Answer(0, out=show.disabled(self.mac.overrides(domain)))
+
+    async def managername(self):
+        # A session of sshd's is a Background one, whoever is at the screen.
+        return Answer(0, out="System\n" if self.uid == 0 else "Background\n")
+
+    async def help(self):
+        wait = " [--wait]" if self.mac.layout >= 26 else ""
+        return Answer(0, out=f"Usage: launchctl bootout{wait} <domain-target> | <service-target>\n")
+
+    def found(self, target, words):
+        try:
+            domain, label, job = self.service(target, self.bad_usage)
+        except Answer as answer:
+            raise failure(words.format(target.split("/")[-1]), answer) from None
+        if job is None:
+            raise self.not_found(domain, label)
+        return domain, label, job
+
+    def not_found(self, domain, label):
+        return Answer(113, f'Could not find service "{label}" in domain for {domain.words}\n')
+
+    @staticmethod
+    def words(target):
+        kind, _, uid = target.partition("/")
+        return {"gui": f"user gui: {uid}", "user": f"uid: {uid}"}.get(kind, target)
+
+    async def answer_of(self, job):
+        """Until it was spawned, or is gone."""
+        future = self.mac.loop.create_future()
+        job.waiting.append(future)
+        await future
+
+    # What is not launchctl.
+
+    def ps(self):
+        found = subprocess.run([PS, *self.args], capture_output=True, text=True, check=False)
+        return Answer(found.returncode, found.stderr, found.stdout)
+
+    def hand(self):
+        if self.uid != 0 and self.args != ["show"]:
+            raise Answer(1, "mac: only for root\n")
+        match self.args:
+            case ["login", uid]:
+                self.mac.login(int(uid))
+            case ["logout", uid]:
+                self.mac.logout(int(uid))
+            case ["set", name, value] if name in KNOBS:
+                self.mac.knobs[name] = json.loads(value)
+                os.makedirs(os.path.dirname(KNOBS_FILE), exist_ok=True)
+                with open(KNOBS_FILE, "w", encoding="utf-8") as file:
+                    json.dump(self.mac.knobs, file)
+            case ["show"]:
+                return Answer(0, out="".join(f"{name}={json.dumps(value)}\n" for name, value in self.mac.knobs.items()))
+            case _:
+                raise Answer(64, "mac: login UID, logout UID, set NAME VALUE, show\n")
+        return Answer(0)
+
+
+def signal_number(word):
+    if word.isdigit():
+        return int(word)
+    try:
+        return signal.Signals["SIG" + word.upper().removeprefix("SIG")]
+    except KeyError:
+        raise Answer(64, "Invalid signal.\n") from None

@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+"""launchd and launchctl of a simulated Mac, for tests: a model made of what is publicly known, not the thing itself.
+
+It runs real processes and answers in launchctl's words and exit codes. Python, because it is a state machine with
+timers that many callers talk to at once, which a shell script is not, and every base of the lab has a python3, where a
+compiled program would have to be built for each.
+
+Who calls is told by the socket. The program `mac` says what happens to the machine besides:
+
+    mac login UID, mac logout UID     somebody sits down at the screen, or leaves
+    mac set NAME VALUE                a knob, see mac.py; kept over a reboot
+    mac show                          all knobs
+"""
+
+import asyncio
+import json
+import os
+import socket
+import struct
+
+from answer import Answer
+from call import Call
+from mac import Mac
+
+SOCKET = "/var/run/launchd.sock"
+
+
+async def serve(mac, reader, writer):
+    peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", peer)
+    try:
+        request = json.loads(await reader.readline())
+        call = asyncio.ensure_future(Call(mac, uid, request).run())
+        # Who goes away is not answered, and what hangs for them must not stay.
+        gone = asyncio.ensure_future(reader.read())
+        await asyncio.wait([call, gone], return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if not call.done():
+            call.cancel()
+            return
+        try:
+            answer = call.result()
+        except Answer as raised:
+            answer = raised
+        writer.write(json.dumps({"code": answer.code, "err": answer.err, "out": answer.out}).encode() + b"\n")
+        await writer.drain()
+    finally:
+        writer.close()
+
+
+async def main():
+    mac = Mac()
+    mac.boot()
+    if os.path.exists(SOCKET):
+        os.unlink(SOCKET)
+    server = await asyncio.start_unix_server(lambda reader, writer: serve(mac, reader, writer), SOCKET)
+    os.chmod(SOCKET, 0o666)
+    async with server:
+        await server.serve_forever()
+
+
+asyncio.run(main())
