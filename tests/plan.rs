@@ -12,9 +12,11 @@ use unitbee::deploy::{Choices, Obstacle, Payload, Plan, Wanted};
 use unitbee::host::{Base, Content, Facts, FileFound, HostPath};
 use unitbee::service::manifest;
 use unitbee::service::record::Record;
+use unitbee::service::render::{Systemd, Target};
 use unitbee::service::secret::Secret;
 use unitbee::service::spec::EnvName;
-use unitbee::supervisor::{State, UnitStatus};
+use unitbee::supervisor::registry::Registry;
+use unitbee::supervisor::{Manager, State, UnitStatus};
 
 const NOW_USEC: u64 = 1_800_000_000_000_000;
 
@@ -79,6 +81,7 @@ impl World {
             let payload = wanted.payload.as_ref().unwrap();
             let store = format!("unitbee/store/{}/{}", payload.sha256, payload.name);
             UnitObserved {
+                elsewhere: Vec::new(),
                 file: file(&HostPath::new(Base::Config, format!("systemd/user/{name}.service"))),
                 record: record.and_then(|file| Record::parse(&file.content)),
                 releases,
@@ -96,7 +99,10 @@ impl World {
         let marks = below("unitbee/refs");
         Observed {
             facts: self.facts(),
-            systemd: Some(257),
+            choice: Manager::choose(&self.facts(), None),
+            target: Target::Systemd(Systemd { version: Some(257) }),
+            registry: Registry::default(),
+            has_runner: false,
             slices,
             refs: Refs::read(marks.iter().map(Utf8PathBuf::as_path)),
             units: wanted.iter().map(unit).collect(),
@@ -144,6 +150,9 @@ impl World {
 
 fn stopped(unit: &str) -> UnitStatus {
     UnitStatus {
+        no_boot: None,
+        exe: None,
+        unsupervised: false,
         unit: unit.to_owned(),
         installed: false,
         enabled: false,

@@ -161,7 +161,7 @@ _unitbee() {
 
     case "${cmd}" in
         unitbee)
-            opts="-f -H -v -h -V --file --host --json --verbose --ssh-config --connect-timeout --help --version init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
+            opts="-f -H -v -h -V --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help --version init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -187,6 +187,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -199,7 +203,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__apply)
-            opts="-f -H -v -h --take --lock-wait --strict-limits --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --take --lock-wait --strict-limits --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -229,6 +233,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -241,7 +249,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__completions)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help bash elvish fish powershell zsh"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -267,6 +275,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -279,7 +291,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__demo)
-            opts="-f -H -v -h --serve --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --serve --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -309,6 +321,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -321,7 +337,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__disable)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -345,6 +361,10 @@ _unitbee() {
                     ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)
@@ -359,7 +379,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__enable)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -383,6 +403,10 @@ _unitbee() {
                     ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)
@@ -397,7 +421,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__ensure)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -421,6 +445,10 @@ _unitbee() {
                     ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)
@@ -771,7 +799,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__init)
-            opts="-f -H -v -h --force --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --force --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -797,6 +825,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -809,7 +841,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__install__subcmd__unit)
-            opts="-f -H -v -h --lock-wait --take --strict-limits --env --secret --working-dir --cpu --memory --tasks --nofile --restart --health --within --stop --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --take --strict-limits --env --secret --working-dir --cpu --memory --tasks --nofile --restart --health --within --stop --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -883,6 +915,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -895,7 +931,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__kill)
-            opts="-s -f -H -v -h --signal --all --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-s -f -H -v -h --signal --all --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -929,6 +965,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -941,7 +981,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__logs)
-            opts="-f -n -H -v -h --file --follow --lines --raw --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -n -H -v -h --file --follow --lines --raw --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -971,6 +1011,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -983,7 +1027,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__man)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1007,6 +1051,10 @@ _unitbee() {
                     ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)
@@ -1021,7 +1069,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__plan)
-            opts="-f -H -v -h --take --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --take --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1045,6 +1093,10 @@ _unitbee() {
                     ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)
@@ -1059,7 +1111,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__reload)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1085,6 +1137,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1097,7 +1153,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__render)
-            opts="-o -f -H -v -h --out --systemd --launchd --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-o -f -H -v -h --out --systemd --launchd --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1135,6 +1191,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1147,7 +1207,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__restart)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1171,6 +1231,10 @@ _unitbee() {
                     ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)
@@ -1185,7 +1249,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__schema)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1209,6 +1273,10 @@ _unitbee() {
                     ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)
@@ -1223,7 +1291,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__start)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1247,6 +1315,10 @@ _unitbee() {
                     ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)
@@ -1261,7 +1333,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__status)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1285,6 +1357,10 @@ _unitbee() {
                     ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)
@@ -1299,7 +1375,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__stop)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1325,6 +1401,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1337,7 +1417,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__uninstall)
-            opts="-f -H -v -h --lock-wait --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1367,6 +1447,10 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1379,7 +1463,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__verify)
-            opts="-f -H -v -h --launchd --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --launchd --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1403,6 +1487,10 @@ _unitbee() {
                     ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)
@@ -1417,7 +1505,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__wait)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --connect-timeout --help"
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1441,6 +1529,10 @@ _unitbee() {
                     ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_unitbee_global_optspecs
-    string join \n f/file= H/host= json v/verbose ssh-config= connect-timeout= h/help V/version
+    string join \n f/file= H/host= json v/verbose ssh-config= supervisor= connect-timeout= h/help V/version
 end
 
 function __fish_unitbee_needs_command
@@ -27,6 +27,9 @@ end
 complete -c unitbee -n "__fish_unitbee_needs_command" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_needs_command" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_needs_command" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_needs_command" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_needs_command" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_needs_command" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_needs_command" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
@@ -58,47 +61,62 @@ complete -c unitbee -n "__fish_unitbee_needs_command" -f -a "help" -d 'Print thi
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand init" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -l force -d 'Overwrite a manifest that is there'
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand init" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand init" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s o -l out -d 'Folder to write the files to, instead of printing them' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l systemd -d 'Version of systemd to render for [default: the newest known]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l launchd -d 'Render property lists for launchd instead of units'
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand render" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l launchd -d 'Check property lists for launchd instead of units'
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l take -d 'Overwrite files of ours that were edited by hand'
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l lock-wait -d 'How long to wait for another unitbee that is at work on a host' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l take -d 'Overwrite files of ours that were edited by hand'
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l strict-limits -d 'Fail where a limit of the manifest does not hold'
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l lock-wait -d 'How long to wait for another unitbee that is at work on a host' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l env -d 'Environment variable' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l secret -d 'Variable of this shell that is kept secret' -r
@@ -116,6 +134,9 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l stop -d
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l take -d 'Overwrite a unit file of ours that was edited by hand'
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l strict-limits -d 'Fail where a limit does not hold'
@@ -126,38 +147,53 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l lock-wait 
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand start" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand start" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand start" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand start" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand restart" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -s s -l signal -d 'Signal to send' -r -f -a "term\t''
 kill\t''
 hup\t''
@@ -168,85 +204,118 @@ quit\t''"
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -l all -d 'Send it to every process of the unit, not only to its main process'
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand kill" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand enable" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand disable" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand ensure" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand status" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand status" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand status" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s n -l lines -d 'Newest lines to show' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s f -l follow -d 'Go on showing lines as they are written'
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l raw -d 'Print what services wrote byte for byte, control characters too'
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -l serve -d 'Be the daemon, on this port of loopback' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand man" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand man" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand man" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -l ssh-config -d 'Configuration file for ssh, instead of the user\'s own' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -l supervisor -d 'Service manager to use, instead of the one that fits each host' -r -f -a "systemd\t'The user\'s systemd'
+launchd\t'launchd of macOS'
+runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
-complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -s h -l help -d 'Print help'
+complete -c unitbee -n "__fish_unitbee_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand help; and not __fish_seen_subcommand_from init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help" -f -a "init" -d 'Write a starter manifest'
 complete -c unitbee -n "__fish_unitbee_using_subcommand help; and not __fish_seen_subcommand_from init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help" -f -a "render" -d 'Print the files that a manifest becomes, or write them to a folder; no host is touched'
 complete -c unitbee -n "__fish_unitbee_using_subcommand help; and not __fish_seen_subcommand_from init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help" -f -a "verify" -d 'Check the rendered files with systemd-analyze or plutil, where there is one'

@@ -7,11 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::host::process::Signal;
+use crate::supervisor::Manager;
 
 /// Install and run daemons under each machine's own supervisor, here and over SSH
 ///
 /// One manifest (unitbee.toml) names services and hosts. unitbee renders systemd user units, installs them here or over
-/// SSH with nothing but sshd on the far side, and leaves the running to systemd.
+/// SSH with nothing but sshd on the far side, and leaves the running to systemd. On a host without a service manager it
+/// brings a small runner of its own.
 #[derive(Debug, Parser)]
 #[command(
     name = "unitbee",
@@ -54,9 +56,33 @@ pub struct Global {
     /// Configuration file for ssh, instead of the user's own
     #[arg(long, value_name = "FILE", global = true)]
     pub ssh_config: Option<Utf8PathBuf>,
+    /// Service manager to use, instead of the one that fits each host
+    #[arg(long, value_name = "MANAGER", value_enum, global = true)]
+    pub supervisor: Option<ManagerName>,
     /// Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s
     #[arg(long, value_name = "TIME", value_parser = duration, global = true)]
     pub connect_timeout: Option<Duration>,
+}
+
+/// A service manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ManagerName {
+    /// The user's systemd
+    Systemd,
+    /// launchd of macOS
+    Launchd,
+    /// The runner that unitbee brings along
+    Runner,
+}
+
+impl From<ManagerName> for Manager {
+    fn from(name: ManagerName) -> Self {
+        match name {
+            ManagerName::Systemd => Self::Systemd,
+            ManagerName::Launchd => Self::Launchd,
+            ManagerName::Runner => Self::Runner,
+        }
+    }
 }
 
 /// What to do.

@@ -11,6 +11,7 @@ use crate::host::{self, Host, Options};
 use crate::observe::Subject;
 use crate::service::manifest::{self, HostWork, Manifest, THIS_MACHINE};
 use crate::service::spec::{UnitName, UnitSpec};
+use crate::supervisor::Manager;
 
 /// The manifest that is read when none is named.
 pub const MANIFEST: &str = "unitbee.toml";
@@ -25,6 +26,8 @@ pub struct Job {
     pub host: Arc<dyn Host>,
     /// Units that are looked at or worked on.
     pub subjects: Vec<Subject>,
+    /// The service manager that was asked for.
+    pub supervisor: Option<Manager>,
 }
 
 impl Job {
@@ -70,6 +73,7 @@ pub fn jobs(global: &Global, work: Vec<HostWork>) -> Vec<Job> {
     let job = |work: HostWork| Job {
         host: host::open(&work.name, &work.destination, &options(global)),
         subjects: work.units.into_iter().map(subject).collect(),
+        supervisor: global.supervisor.map(Manager::from),
     };
     work.into_iter().map(job).collect()
 }
@@ -92,7 +96,11 @@ pub async fn of_installed(global: &Global, services: &Services) -> Result<Vec<Jo
         subjects.push(Subject { unit: unit.to_string(), slice: SLICE.to_owned(), spec: None });
     }
     let hosts = if global.hosts.is_empty() { vec![THIS_MACHINE.to_owned()] } else { global.hosts.clone() };
-    let job = |name: &String| Job { host: host::open(name, name, &options(global)), subjects: subjects.clone() };
+    let job = |name: &String| Job {
+        host: host::open(name, name, &options(global)),
+        subjects: subjects.clone(),
+        supervisor: global.supervisor.map(Manager::from),
+    };
     Ok(hosts.iter().map(job).collect())
 }
 

@@ -17,8 +17,9 @@ use crate::host::{Answer, Ask, Cgroup, Facts, Host, HostError, Lease, Observatio
 use crate::lifecycle::stop::StopError;
 use crate::lifecycle::{LifecycleError, Service, graceful_shutdown};
 use crate::observe::flags::limit_gap;
+use crate::service::render::{Systemd, Target};
 use crate::service::spec::{Limits, UnitSpec};
-use crate::supervisor::{self, Approach, Persistence, Supervisor, SupervisorError, layout};
+use crate::supervisor::{self, Approach, Manager, Persistence, Supervisor, SupervisorError, layout};
 
 /// The host-wide lock that everything which changes units takes.
 pub(super) const LOCK: &str = "apply";
@@ -37,6 +38,8 @@ pub struct Order<'a> {
     pub owner: &'a str,
     /// How long to wait for others at work.
     pub patience: Duration,
+    /// The manager that was asked for, instead of the one that fits the host.
+    pub supervisor: Option<Manager>,
 }
 
 /// What an apply came to on one host.
@@ -122,6 +125,7 @@ impl ApplyError {
 /// A host with its manager, where it has one already.
 pub(super) struct Site {
     pub(super) facts: Facts,
+    pub(super) manager: Manager,
     pub(super) supervisor: Option<Supervisor>,
 }
 
@@ -197,18 +201,20 @@ async fn look(
     way: Way,
     events: Sink<'_>,
 ) -> Result<(Plan, Site), ApplyError> {
-    let mut observed =
-        survey::read(order.wanted, observation).ok_or_else(|| ApplyError::Garbled { host: host.name().to_owned() })?;
+    let mut observed = survey::read(order.wanted, observation, order.supervisor)
+        .ok_or_else(|| ApplyError::Garbled { host: host.name().to_owned() })?;
     let supervisor = match way {
         Way::Supervisor(supervisor) => Some(supervisor),
-        Way::Approach(approach) => connect_if_any(approach, host, &observed.facts, events).await?,
+        Way::Approach(approach) => {
+            connect_if_any(approach, host, &observed.facts, observed.choice.manager, events).await?
+        }
     };
     if let Some(supervisor) = &supervisor {
         ask(supervisor, order.wanted, &mut observed).await?;
     }
     let plan = plan(host.name(), order.wanted, &observed, order.choices)
         .map_err(|obstacles| ApplyError::Obstacles { host: host.name().to_owned(), obstacles })?;
-    Ok((plan, Site { facts: observed.facts, supervisor }))
+    Ok((plan, Site { facts: observed.facts, manager: observed.choice.manager, supervisor }))
 }
 
 /// Connects to the user's manager; a user whose manager does not run yet, because nothing keeps it, is no error.
@@ -216,9 +222,10 @@ pub(super) async fn connect_if_any(
     approach: Approach,
     host: &Arc<dyn Host>,
     facts: &Facts,
+    manager: Manager,
     events: Sink<'_>,
 ) -> Result<Option<Supervisor>, SupervisorError> {
-    match Supervisor::connect_by(approach, Arc::clone(host), facts).await {
+    match Supervisor::connect_by(approach, Arc::clone(host), facts, manager).await {
         Ok(supervisor) => {
             events(Event::Connected { manager: supervisor.manager(), transport: supervisor.transport().to_string() });
             Ok(Some(supervisor))
@@ -229,9 +236,16 @@ pub(super) async fn connect_if_any(
 }
 
 async fn ask(supervisor: &Supervisor, wanted: &[Wanted], observed: &mut Observed) -> Result<(), SupervisorError> {
+    if let Supervisor::Runner(_) = supervisor {
+        for (unit, wanted) in observed.units.iter_mut().zip(wanted) {
+            let name = wanted.spec.unit.as_str();
+            unit.status = Some(observed.registry.status(&observed.facts, name, unit.file.as_ref()));
+        }
+        return Ok(());
+    }
     let names: Vec<String> = wanted.iter().map(|unit| unit.spec.unit.to_string()).collect();
     let (version, statuses) = tokio::try_join!(supervisor.version(), supervisor.status(&names))?;
-    observed.systemd = version;
+    observed.target = Target::Systemd(Systemd { version });
     for (unit, status) in observed.units.iter_mut().zip(statuses) {
         unit.status = Some(status);
     }
@@ -246,11 +260,15 @@ async fn carry_out(
     events: Sink<'_>,
 ) -> Result<Applied, ApplyError> {
     let mut outcome = if plan.only_lingers() { Outcome::Unchanged } else { Outcome::Changed };
-    // First of all, because it fails as a whole.
+    let left = take_away(host, &plan, &site.facts, events).await?;
+    // Before anything else, because it fails as a whole.
     if !plan.batch.puts.is_empty() || !plan.batch.removes.is_empty() {
         let total = plan.bytes();
         host.change(&plan.batch, &|bytes| events(Event::Sent { bytes, total })).await?;
         events(Event::Written { files: plan.batch.puts.len() });
+    }
+    for supervisor in left {
+        supervisor.daemon_reload().await?;
     }
     let mut not_persistent = None;
     let mut site = site;
@@ -268,12 +286,14 @@ async fn carry_out(
     let supervisor = match site.supervisor {
         Some(supervisor) => supervisor,
         // Says what is missing, now that everything was tried.
-        None => Supervisor::connect(Arc::clone(host), &site.facts).await?,
+        None => Supervisor::connect_by(Approach::default(), Arc::clone(host), &site.facts, site.manager).await?,
     };
     // A wanted link is read with the unit files.
     if !plan.enable.is_empty() {
-        supervisor.enable(&plan.enable).await?;
-        plan.enable.iter().for_each(|unit| events(Event::Enabled { unit: unit.clone() }));
+        // A host without cron has nothing that could be switched on for the runner.
+        if supervisor.enable(&plan.enable).await? || supervisor.kind() == Manager::Systemd {
+            plan.enable.iter().for_each(|unit| events(Event::Enabled { unit: unit.clone() }));
+        }
     }
     if plan.reload || !plan.enable.is_empty() {
         supervisor.daemon_reload().await?;
@@ -291,8 +311,38 @@ async fn reconnected(host: &Arc<dyn Host>, site: Site, events: Sink<'_>) -> Resu
         return Ok(site);
     }
     let facts = host.query(&Query::default()).await?.facts;
-    let supervisor = connect_if_any(Approach::default(), host, &facts, events).await?;
-    Ok(Site { facts, supervisor })
+    let supervisor = connect_if_any(Approach::default(), host, &facts, site.manager, events).await?;
+    Ok(Site { facts, manager: site.manager, supervisor })
+}
+
+/// Ends units under managers that are not the host's any more, so that there are never two copies; gives the managers,
+/// which have to hear that the definitions are gone.
+async fn take_away(
+    host: &Arc<dyn Host>,
+    plan: &Plan,
+    facts: &Facts,
+    events: Sink<'_>,
+) -> Result<Vec<Supervisor>, ApplyError> {
+    let mut left = Vec::new();
+    for manager in Manager::ALL {
+        let moves: Vec<_> = plan.moves.iter().filter(|unit| unit.from == manager).collect();
+        if moves.is_empty() {
+            continue;
+        }
+        let supervisor = match Supervisor::connect_by(Approach::default(), Arc::clone(host), facts, manager).await {
+            Ok(supervisor) => supervisor,
+            // A manager that is not there runs nothing.
+            Err(SupervisorError::Missing { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        for unit in moves {
+            let stopped = graceful_shutdown(host.as_ref(), &supervisor, &unit.unit, &unit.stop).await?;
+            events(Event::Stopped { unit: unit.unit.clone(), by: stopped.by });
+            supervisor.disable(std::slice::from_ref(&unit.unit)).await?;
+        }
+        left.push(supervisor);
+    }
+    Ok(left)
 }
 
 /// A unit that is up, with its cgroup where that was looked at already.

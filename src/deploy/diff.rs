@@ -7,6 +7,8 @@ use camino::Utf8Path;
 use serde::Serialize;
 use similar::TextDiff;
 
+use crate::supervisor::Manager;
+
 /// What changes in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", content = "diff", rename_all = "lowercase")]
@@ -87,20 +89,47 @@ const LIVE: [&str; 17] = [
     "WantedBy",
 ];
 
+/// Settings that a runner takes over while its service runs. What runs is told by `command`, which is the digest of it.
+const LIVE_FOR_RUNNER: [&str; 14] = [
+    "cpu_percent",
+    "delay_ms",
+    "give_up_after",
+    "log_keep",
+    "log_size",
+    "logs",
+    "max_delay_ms",
+    "memory",
+    "program",
+    "restart",
+    "secrets",
+    "settled",
+    "stop_timeout",
+    "tasks",
+];
+
 /// The first setting for which a running process must be replaced, or `None` if it can stay.
 #[must_use]
-pub fn needs_restart(old: &[u8], new: &[u8]) -> Option<String> {
+pub fn needs_restart(manager: Manager, old: &[u8], new: &[u8]) -> Option<String> {
     let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
+    let settings = |text| match manager {
+        Manager::Runner => settings(before_service(text), &LIVE_FOR_RUNNER),
+        Manager::Systemd | Manager::Launchd => settings(text, &LIVE),
+    };
     let (old, new) = (settings(&old), settings(&new));
     let differs = |key: &&&str| old.get(**key) != new.get(**key);
     old.keys().chain(new.keys()).find(differs).map(|key| (*key).to_owned())
 }
 
+/// The settings of a definition for the runner stand before its function.
+fn before_service(text: &str) -> &str {
+    text.split("\nservice() {").next().unwrap_or_default()
+}
+
 /// Every setting that is not live, with its values in their order.
-fn settings(text: &str) -> BTreeMap<&str, Vec<&str>> {
+fn settings<'a>(text: &'a str, live: &[&str]) -> BTreeMap<&'a str, Vec<&'a str>> {
     let mut settings: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with(['#', ';', '['])) {
-        if let Some((key, value)) = line.split_once('=').filter(|(key, _)| !LIVE.contains(key)) {
+        if let Some((key, value)) = line.split_once('=').filter(|(key, _)| !live.contains(key)) {
             settings.entry(key).or_default().push(value);
         }
     }
@@ -110,14 +139,22 @@ fn settings(text: &str) -> BTreeMap<&str, Vec<&str>> {
 #[cfg(test)]
 mod tests {
     use super::{Difference, needs_restart};
+    use crate::supervisor::Manager;
 
     #[test]
     fn a_new_limit_needs_no_restart() {
         let old = b"[Service]\nExecStart=\":/w\" \"a\"\nMemoryMax=1\n";
-        assert_eq!(needs_restart(old, b"[Service]\nExecStart=\":/w\" \"a\"\nMemoryMax=2\nTasksMax=3\n"), None);
-        assert_eq!(needs_restart(old, b"[Service]\nExecStart=\":/w\" \"b\"\n").as_deref(), Some("ExecStart"));
         assert_eq!(
-            needs_restart(old, b"[Service]\nExecStart=\":/w\" \"a\"\nEnvironment=\"A=1\"\n").as_deref(),
+            needs_restart(Manager::Systemd, old, b"[Service]\nExecStart=\":/w\" \"a\"\nMemoryMax=2\nTasksMax=3\n"),
+            None
+        );
+        assert_eq!(
+            needs_restart(Manager::Systemd, old, b"[Service]\nExecStart=\":/w\" \"b\"\n").as_deref(),
+            Some("ExecStart")
+        );
+        assert_eq!(
+            needs_restart(Manager::Systemd, old, b"[Service]\nExecStart=\":/w\" \"a\"\nEnvironment=\"A=1\"\n")
+                .as_deref(),
             Some("Environment")
         );
     }

@@ -11,12 +11,12 @@ use thiserror::Error;
 use super::diff::{self, Difference};
 use super::release::Wanted;
 use super::survey::{Observed, ProgramFound, Refs, UnitObserved};
-use crate::host::{Batch, Content, FileFound, Put};
+use crate::host::{Batch, Content, FileFound, HostPath, Put};
 use crate::service::record::Record;
-use crate::service::render::{self, Placement, RenderError, Systemd, header};
+use crate::service::render::runner::PROGRAM;
+use crate::service::render::{self, Placement, RenderError, header};
 use crate::service::spec::Stop;
-use crate::supervisor::State;
-use crate::supervisor::layout;
+use crate::supervisor::{Manager, State, layout};
 
 /// How many releases of a unit stay.
 const KEEP: usize = 3;
@@ -26,6 +26,12 @@ const KEEP: usize = 3;
 pub struct Plan {
     /// The host.
     pub host: String,
+    /// The manager that its services are for; absent where nothing was looked at.
+    pub manager: Option<Manager>,
+    /// Why it is that one.
+    pub because: &'static str,
+    /// Units that are taken away from another manager first.
+    pub moves: Vec<Move>,
     /// Whether the manager must be told to stay without a session.
     pub linger: bool,
     /// Programs that are shipped.
@@ -64,6 +70,18 @@ pub struct FileChange {
     /// What changes in it.
     #[serde(flatten)]
     pub difference: Difference,
+}
+
+/// A unit that another manager has now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Move {
+    /// Unit.
+    pub unit: String,
+    /// Who has it.
+    pub from: Manager,
+    /// How what runs now is ended.
+    #[serde(skip)]
+    pub stop: Stop,
 }
 
 /// A unit that is started.
@@ -159,9 +177,12 @@ pub fn plan(host: &str, wanted: &[Wanted], observed: &Observed, choices: Choices
         choices,
         plan: Plan {
             host: host.to_owned(),
-            linger: observed.facts.systemd
+            manager: Some(observed.choice.manager),
+            because: observed.choice.why,
+            linger: observed.choice.manager == Manager::Systemd
+                && observed.facts.systemd
                 && !observed.facts.linger
-                && !(choices.transient && observed.systemd.is_some()),
+                && !(choices.transient && observed.has_answered()),
             ..Plan::default()
         },
         refs: observed.refs.clone(),
@@ -172,7 +193,9 @@ pub fn plan(host: &str, wanted: &[Wanted], observed: &Observed, choices: Choices
     for (wanted, found) in wanted.iter().zip(&observed.units) {
         units.extend(planner.unit(wanted, found));
     }
-    planner.slices();
+    if observed.choice.manager == Manager::Systemd {
+        planner.slices();
+    }
     // The unit file is what switches, so it comes after all that it points to.
     planner.plan.batch.puts.extend(units);
     planner.prune();
@@ -190,6 +213,7 @@ impl Plan {
     #[must_use]
     pub fn only_lingers(&self) -> bool {
         self.batch.puts.is_empty()
+            && self.moves.is_empty()
             && self.batch.removes.is_empty()
             && self.enable.is_empty()
             && !self.reload
@@ -209,6 +233,12 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(manager) = self.manager.filter(|manager| *manager != Manager::Systemd) {
+            writeln!(f, "  under the {manager}, because {}; it has {}", self.because, manager.lacks().join(", "))?;
+        }
+        for unit in &self.moves {
+            writeln!(f, "~ stop {} and take it away from {}", unit.unit, unit.from)?;
+        }
         if self.linger {
             writeln!(f, "~ linger: on, so that services outlive the last session and start at boot")?;
         }
@@ -254,7 +284,7 @@ struct Draft {
 impl Planner<'_> {
     /// Plans one unit and gives its unit file, if that has to be written.
     fn unit(&mut self, wanted: &Wanted, found: &UnitObserved) -> Option<Put> {
-        let path = layout::unit_file(&format!("{}.service", wanted.spec.unit));
+        let path = self.definition(wanted);
         let shown = self.absolute(&path);
         let installed = match &found.file {
             None => None,
@@ -271,6 +301,7 @@ impl Planner<'_> {
             },
         };
         let program = self.program(wanted, found)?;
+        self.take_from_others(wanted, found);
         let current = installed.as_ref().map_or(0, |(header, _)| header.release);
         if let Some((header, file)) = &installed {
             let starts_after_usec = found.record.as_ref().map_or(0, |record| record.starts_after_usec);
@@ -280,6 +311,7 @@ impl Planner<'_> {
                 && found.record.as_ref() == Some(&same.record)
                 && found.releases.get(&current).cloned().flatten() == same.env.as_deref().map(sha256)
                 && found.program != ProgramFound::Store(false)
+                && (self.observed.has_runner || self.observed.choice.manager != Manager::Runner)
                 && self
                     .targets(&same.record)
                     .iter()
@@ -320,15 +352,15 @@ impl Planner<'_> {
 
     fn draft(&mut self, wanted: &Wanted, program: &Utf8Path, release: u32, starts_after_usec: u64) -> Option<Draft> {
         let spec = &wanted.spec;
-        let target = Systemd { version: self.observed.systemd };
-        let env = (!wanted.secrets.is_empty()).then(|| render::env_file(&wanted.secrets, target)).transpose();
+        let target = &self.observed.target;
+        let env = (!wanted.secrets.is_empty()).then(|| render::secrets_file(&wanted.secrets, target)).transpose();
         let placement = Placement {
             program: program.to_owned(),
             env_file: (!wanted.secrets.is_empty())
                 .then(|| self.absolute(&layout::release_env(spec.unit.as_str(), release))),
             release,
         };
-        let drafted = env.and_then(|env| Ok((env, render::service(spec, &placement, target)?)));
+        let drafted = env.and_then(|env| Ok((env, render::definition(spec, &placement, target)?)));
         match drafted {
             Ok((env, rendered)) => {
                 let sha256 = wanted.payload.as_ref().map(|payload| payload.sha256.clone());
@@ -365,6 +397,15 @@ impl Planner<'_> {
                 self.plan.batch.puts.push(Put { path, mode: 0o755, content });
             }
         }
+        let path = self.definition(wanted);
+        let runner = layout::runner_program();
+        if self.observed.choice.manager == Manager::Runner
+            && !self.observed.has_runner
+            && self.plan.batch.puts.iter().all(|put| put.path != runner)
+        {
+            let content = Content::Bytes(PROGRAM.text.clone().into_bytes());
+            self.plan.batch.puts.push(Put { path: runner, mode: 0o644, content });
+        }
         let targets = self.targets(&draft.record);
         let mut put = |path, mode, bytes| {
             self.plan.batch.puts.push(Put { path, mode, content: Content::Bytes(bytes) });
@@ -379,13 +420,14 @@ impl Planner<'_> {
         if let Some(env) = &draft.env {
             put(layout::release_env(unit, release), 0o600, env.clone());
         }
-        let path = layout::unit_file(&draft.rendered.name);
         let old = found.file.as_ref().map(|file| header::body(&file.content));
         let new = header::body(&draft.rendered.bytes);
         let why = match old {
             None => Some("it is new".to_owned()),
             Some(_) if secrets_changed => Some("its secrets changed".to_owned()),
-            Some(old) => diff::needs_restart(old, new).map(|key| format!("{key} changed")),
+            Some(old) => {
+                diff::needs_restart(self.observed.choice.manager, old, new).map(|key| format!("{key} changed"))
+            }
         };
         if let (None, Some(previous)) = (&why, &found.record) {
             draft.record.starts_after_usec = previous.starts_after_usec;
@@ -414,8 +456,10 @@ impl Planner<'_> {
         };
         self.plan.reload |= status.needs_reload;
         // Of a unit without a file the manager tells what it once was.
-        if !status.enabled || found.file.is_none() {
-            self.plan.enable.push(wanted.spec.unit.to_string());
+        match status.no_boot {
+            Some(reason) => self.plan.notes.push(format!("{} does not start at boot: {reason}", wanted.spec.unit)),
+            None if !status.enabled || found.file.is_none() => self.plan.enable.push(wanted.spec.unit.to_string()),
+            None => {}
         }
         let is_old =
             || status.started_usec.is_some_and(|started| record.outdates(started, self.observed.facts.now_usec));
@@ -427,10 +471,27 @@ impl Planner<'_> {
             State::Backoff { .. } => {
                 self.start(wanted, found, true, why.unwrap_or_else(|| format!("it is {}", status.state)));
             }
+            State::Running { .. } if status.unsupervised => {
+                self.start(wanted, found, true, why.unwrap_or_else(|| "its runner has died".to_owned()));
+            }
             State::Running { .. } | State::Starting | State::Stopping => {
                 if let Some(why) = why.or_else(|| is_old().then(|| "it runs an older release".to_owned())) {
                     self.start(wanted, found, true, why);
                 }
+            }
+        }
+    }
+
+    /// Plans what takes a unit away from managers that are not the host's.
+    fn take_from_others(&mut self, wanted: &Wanted, found: &UnitObserved) {
+        let unit = wanted.spec.unit.as_str();
+        for from in &found.elsewhere {
+            let stop = found.record.as_ref().map_or(&wanted.spec.stop, |record| &record.spec.stop).clone();
+            self.plan.moves.push(Move { unit: unit.to_owned(), from: *from, stop });
+            let removes = &mut self.plan.batch.removes;
+            removes.push(layout::definition(*from, unit));
+            if *from == Manager::Runner {
+                removes.push(layout::record(unit));
             }
         }
     }
@@ -488,11 +549,19 @@ impl Planner<'_> {
     fn targets(&self, record: &Record) -> Vec<String> {
         let slice = &record.spec.slice;
         let foreign = self.observed.slices.get(slice).and_then(Option::as_ref).is_some_and(is_foreign);
-        let slice = (!foreign).then(|| format!("{slice}.slice"));
-        record.sha256.clone().into_iter().chain(slice).collect()
+        let extra = match self.observed.choice.manager {
+            Manager::Runner => Some(PROGRAM.sha256.clone()),
+            Manager::Systemd | Manager::Launchd => (!foreign).then(|| format!("{slice}.slice")),
+        };
+        record.sha256.clone().into_iter().chain(extra).collect()
     }
 
-    fn absolute(&self, path: &crate::host::HostPath) -> Utf8PathBuf {
+    /// What defines a unit for the host's manager.
+    fn definition(&self, wanted: &Wanted) -> HostPath {
+        layout::definition(self.observed.choice.manager, wanted.spec.unit.as_str())
+    }
+
+    fn absolute(&self, path: &HostPath) -> Utf8PathBuf {
         layout::absolute(path, &self.observed.facts).unwrap_or_else(|| path.rel.clone())
     }
 }

@@ -7,17 +7,25 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::release::Wanted;
 use crate::host::{Answer, Ask, Base, Facts, FileFound, HostPath, Observation, Query};
 use crate::service::record::Record;
+use crate::service::render::header;
+use crate::service::render::{Systemd, Target};
 use crate::service::spec::{Program, SliceName};
-use crate::supervisor::UnitStatus;
-use crate::supervisor::layout;
+use crate::supervisor::registry::{self, Registry};
+use crate::supervisor::{Choice, Manager, UnitStatus, layout};
 
 /// What was found on a host.
 #[derive(Debug, Clone)]
 pub struct Observed {
     /// The host itself.
     pub facts: Facts,
-    /// Version of its systemd, once the manager was asked.
-    pub systemd: Option<u32>,
+    /// The manager that its services are for.
+    pub choice: Choice,
+    /// What that reads; of systemd the version is known once it was asked.
+    pub target: Target,
+    /// What runners noted there.
+    pub registry: Registry,
+    /// Whether the program of the runner is there.
+    pub has_runner: bool,
     /// Slice files by name.
     pub slices: BTreeMap<SliceName, Option<FileFound>>,
     /// Who needs which program or slice.
@@ -26,11 +34,21 @@ pub struct Observed {
     pub units: Vec<UnitObserved>,
 }
 
+impl Observed {
+    /// Tells whether a systemd answered for this user.
+    #[must_use]
+    pub fn has_answered(&self) -> bool {
+        matches!(self.target, Target::Systemd(Systemd { version: Some(_) }))
+    }
+}
+
 /// What was found of one unit.
 #[derive(Debug, Clone, Default)]
 pub struct UnitObserved {
-    /// Its unit file.
+    /// What defines it for the host's manager.
     pub file: Option<FileFound>,
+    /// The other managers for which it has a definition of ours.
+    pub elsewhere: Vec<Manager>,
     /// The record of the release in effect, where it is legible.
     pub record: Option<Record>,
     /// Its releases, each with the digest of its secrets.
@@ -112,11 +130,12 @@ impl Refs {
 /// Asks for everything that a plan for `wanted` looks at.
 #[must_use]
 pub fn query(wanted: &[Wanted]) -> Query {
-    let mut asks = vec![Ask::Tree(layout::refs())];
+    let mut asks = vec![Ask::Tree(layout::refs()), Ask::Size(layout::runner_program())];
+    asks.extend(registry::asks());
     asks.extend(slices(wanted).into_iter().map(|slice| Ask::File(layout::unit_file(&format!("{slice}.slice")))));
     for unit in wanted {
         let name = unit.spec.unit.as_str();
-        asks.push(Ask::File(layout::unit_file(&format!("{name}.service"))));
+        asks.extend(Manager::ALL.map(|manager| Ask::File(layout::definition(manager, name))));
         asks.push(Ask::File(layout::current_spec(name)));
         asks.push(Ask::Tree(layout::unit(name)));
         asks.push(match (&unit.spec.program, &unit.payload) {
@@ -130,11 +149,17 @@ pub fn query(wanted: &[Wanted]) -> Query {
     Query { asks }
 }
 
-/// Reads the answers to [`query`]; `None` when they are not of its form.
+/// Reads the answers to [`query`]; `None` when they are not of its form. `wish` is the manager that was asked for.
 #[must_use]
-pub fn read(wanted: &[Wanted], observation: Observation) -> Option<Observed> {
+pub fn read(wanted: &[Wanted], observation: Observation, wish: Option<Manager>) -> Option<Observed> {
+    let choice = Manager::choose(&observation.facts, wish);
+    let target = match choice.manager {
+        Manager::Runner => Target::Runner(layout::runner(&observation.facts)),
+        Manager::Systemd | Manager::Launchd => Target::Systemd(Systemd::default()),
+    };
     let mut answers = observation.answers.into_iter();
-    let Answer::Tree(marks) = answers.next()? else { return None };
+    let (Answer::Tree(marks), Answer::Size(runner)) = (answers.next()?, answers.next()?) else { return None };
+    let registry = Registry::read(&mut answers)?;
     let refs = Refs::read(marks.keys().map(Utf8PathBuf::as_path));
     let mut found = BTreeMap::new();
     for slice in slices(wanted) {
@@ -143,17 +168,23 @@ pub fn read(wanted: &[Wanted], observation: Observation) -> Option<Observed> {
     }
     let mut units = Vec::with_capacity(wanted.len());
     for unit in wanted {
-        units.push(read_unit(unit, &mut answers)?);
+        units.push(read_unit(unit, choice.manager, &mut answers)?);
     }
-    Some(Observed { facts: observation.facts, systemd: None, slices: found, refs, units })
+    let has_runner = runner.is_some();
+    Some(Observed { facts: observation.facts, choice, target, registry, has_runner, slices: found, refs, units })
 }
 
-fn read_unit(wanted: &Wanted, answers: &mut impl Iterator<Item = Answer>) -> Option<UnitObserved> {
-    let (Answer::File(file), Answer::File(record), Answer::Tree(tree)) =
-        (answers.next()?, answers.next()?, answers.next()?)
-    else {
-        return None;
-    };
+fn read_unit(wanted: &Wanted, manager: Manager, answers: &mut impl Iterator<Item = Answer>) -> Option<UnitObserved> {
+    let (mut file, mut elsewhere) = (None, Vec::new());
+    for other in Manager::ALL {
+        let Answer::File(found) = answers.next()? else { return None };
+        if other == manager {
+            file = found;
+        } else if found.is_some_and(|file| header::parse(&file.content).is_some()) {
+            elsewhere.push(other);
+        }
+    }
+    let (Answer::File(record), Answer::Tree(tree)) = (answers.next()?, answers.next()?) else { return None };
     let program = match (answers.next()?, &wanted.spec.program, &wanted.payload) {
         (Answer::Size(size), Program::Shipped(_), Some(payload)) => ProgramFound::Store(size == Some(payload.len)),
         (Answer::Size(Some(_)), Program::Path(path), _) => ProgramFound::At(path.clone()),
@@ -172,7 +203,7 @@ fn read_unit(wanted: &Wanted, answers: &mut impl Iterator<Item = Answer>) -> Opt
         }
     }
     let record = record.and_then(|file| Record::parse(&file.content));
-    Some(UnitObserved { file, record, releases, program, status: None })
+    Some(UnitObserved { file, elsewhere, record, releases, program, status: None })
 }
 
 fn slices(wanted: &[Wanted]) -> BTreeSet<&SliceName> {

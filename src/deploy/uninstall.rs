@@ -8,26 +8,42 @@ use super::apply::{ApplyError, Order, connect_if_any, lock};
 use super::event::{Event, Sink};
 use super::plan::Obstacle;
 use super::survey::Refs;
-use crate::host::{Answer, Ask, Batch, FileFound, Host, HostPath, Observation, Query};
+use crate::host::{Answer, Ask, Batch, Facts, FileFound, Host, Observation, Query};
 use crate::lifecycle::graceful_shutdown;
 use crate::service::record::Record;
 use crate::service::render::header;
 use crate::service::spec::Stop;
-use crate::supervisor::layout;
-use crate::supervisor::{Approach, Supervisor};
+use crate::supervisor::registry::{self, Registry};
+use crate::supervisor::{Approach, Manager, Supervisor, layout};
 
 /// What was found of the units that are to go.
 struct Leaving {
     unit: String,
-    file: Option<FileFound>,
+    /// What defines it, for each manager.
+    files: Vec<(Manager, FileFound)>,
     record: Option<Record>,
     /// Whether releases of it are there.
     releases: bool,
+    /// Whether a runner noted something of it.
+    noted: bool,
 }
 
 impl Leaving {
     fn is_there(&self) -> bool {
-        self.file.is_some() || self.releases
+        !self.files.is_empty() || self.releases || self.noted
+    }
+
+    /// The managers that have it by a definition of ours.
+    fn managers(&self) -> impl Iterator<Item = Manager> {
+        let ours = |(_, file): &&(Manager, FileFound)| header::parse(&file.content).is_some();
+        self.files.iter().filter(ours).map(|(manager, _)| *manager)
+    }
+
+    /// Whether this manager may run it: what is without a definition may still be known to the host's own.
+    fn is_under(&self, manager: Manager, own: Manager) -> bool {
+        self.managers().any(|has| has == manager)
+            || (manager == own && self.managers().next().is_none())
+            || (manager == Manager::Runner && self.noted)
     }
 }
 
@@ -49,29 +65,40 @@ pub async fn uninstall(
         return Ok(Vec::new());
     }
     let names: Vec<String> = leaving.iter().map(|unit| unit.unit.clone()).collect();
+    let own = Manager::choose(&facts, order.supervisor).manager;
 
-    let supervisor = connect_if_any(Approach::default(), host, &facts, events).await?;
-    if let Some(supervisor) = &supervisor {
-        for unit in &leaving {
+    let mut supervisors = Vec::new();
+    for manager in Manager::ALL {
+        let here: Vec<&Leaving> = leaving.iter().filter(|unit| unit.is_under(manager, own)).collect();
+        if here.is_empty() {
+            continue;
+        }
+        let Some(supervisor) = connect_if_any(Approach::default(), host, &facts, manager, events).await? else {
+            continue;
+        };
+        for unit in &here {
             let stop = unit.record.as_ref().map_or_else(Stop::default, |record| record.spec.stop.clone());
-            let stopped = graceful_shutdown(host.as_ref(), supervisor, &unit.unit, &stop).await?;
+            let stopped = graceful_shutdown(host.as_ref(), &supervisor, &unit.unit, &stop).await?;
             events(Event::Stopped { unit: unit.unit.clone(), by: stopped.by });
         }
-        supervisor.disable(&names).await?;
+        let here: Vec<String> = here.iter().map(|unit| unit.unit.clone()).collect();
+        supervisor.disable(&here).await?;
+        supervisors.push((supervisor, here));
     }
     let (batch, slices) = removal(&leaving, refs);
     host.change(&batch, &|_| ()).await?;
-    if let Some(supervisor) = &supervisor {
+    for (supervisor, here) in &supervisors {
         for slice in &slices {
             supervisor.stop_slice(slice).await?;
         }
         supervisor.daemon_reload().await?;
-        for unit in &names {
+        for unit in here {
             supervisor.reset_failed(unit).await?;
         }
     }
     for unit in &names {
-        prove_gone(host, supervisor.as_ref(), unit).await?;
+        let with = supervisors.iter().filter(|(_, here)| here.contains(unit)).map(|(supervisor, _)| supervisor);
+        prove_gone(host, with, unit).await?;
         events(Event::Removed { unit: unit.clone() });
     }
     Ok(names)
@@ -79,8 +106,9 @@ pub async fn uninstall(
 
 fn query(units: &[String]) -> Query {
     let mut asks = vec![Ask::Tree(layout::refs())];
+    asks.extend(registry::asks());
     for unit in units {
-        asks.push(Ask::File(layout::unit_file(&format!("{unit}.service"))));
+        asks.extend(Manager::ALL.map(|manager| Ask::File(layout::definition(manager, unit))));
         asks.push(Ask::File(layout::current_spec(unit)));
         asks.push(Ask::Tree(layout::unit(unit)));
     }
@@ -91,25 +119,28 @@ fn read(units: &[String], observation: Observation) -> Option<(Refs, Vec<Leaving
     let mut answers = observation.answers.into_iter();
     let Answer::Tree(marks) = answers.next()? else { return None };
     let refs = Refs::read(marks.keys().map(Utf8PathBuf::as_path));
+    let registry = Registry::read(&mut answers)?;
     let mut leaving = Vec::with_capacity(units.len());
     for unit in units {
-        let (Answer::File(file), Answer::File(record), Answer::Tree(tree)) =
-            (answers.next()?, answers.next()?, answers.next()?)
-        else {
-            return None;
-        };
+        let mut files = Vec::new();
+        for manager in Manager::ALL {
+            let Answer::File(file) = answers.next()? else { return None };
+            files.extend(file.map(|file| (manager, file)));
+        }
+        let (Answer::File(record), Answer::Tree(tree)) = (answers.next()?, answers.next()?) else { return None };
         let record = record.and_then(|file| Record::parse(&file.content));
-        leaving.push(Leaving { unit: unit.clone(), file, record, releases: !tree.is_empty() });
+        let (releases, noted) = (!tree.is_empty(), registry.knows(unit));
+        leaving.push(Leaving { unit: unit.clone(), files, record, releases, noted });
     }
     Some((refs, leaving))
 }
 
-fn refuse_foreign(host: &Arc<dyn Host>, leaving: &[Leaving], facts: &crate::host::Facts) -> Result<(), ApplyError> {
-    let is_foreign = |unit: &&Leaving| unit.file.as_ref().is_some_and(|file| header::parse(&file.content).is_none());
-    let obstacles: Vec<Obstacle> = leaving
-        .iter()
-        .filter(is_foreign)
-        .filter_map(|unit| layout::absolute(&layout::unit_file(&format!("{}.service", unit.unit)), facts))
+/// A unit that somebody else defined is left alone, unless there is one of ours by that name too.
+fn refuse_foreign(host: &Arc<dyn Host>, leaving: &[Leaving], facts: &Facts) -> Result<(), ApplyError> {
+    let foreign = leaving.iter().filter(|unit| unit.managers().next().is_none());
+    let obstacles: Vec<Obstacle> = foreign
+        .flat_map(|unit| unit.files.iter().map(|(manager, _)| layout::definition(*manager, &unit.unit)))
+        .filter_map(|path| layout::absolute(&path, facts))
         .map(|path| Obstacle::Foreign { path })
         .collect();
     if obstacles.is_empty() {
@@ -122,8 +153,9 @@ fn refuse_foreign(host: &Arc<dyn Host>, leaving: &[Leaving], facts: &crate::host
 fn removal(leaving: &[Leaving], mut refs: Refs) -> (Batch, Vec<String>) {
     let mut batch = Batch::default();
     for unit in leaving {
-        // The unit file first: without it nothing points to the rest.
-        batch.removes.push(layout::unit_file(&format!("{}.service", unit.unit)));
+        // What defines it first: without that nothing points to the rest.
+        batch.removes.extend(unit.managers().map(|manager| layout::definition(manager, &unit.unit)));
+        batch.removes.extend([layout::record(&unit.unit), layout::damaged_record(&unit.unit), layout::log(&unit.unit)]);
         batch.removes.push(layout::unit(&unit.unit));
     }
     let (marks, orphans) = refs.release(|unit, _| leaving.iter().any(|leaving| leaving.unit == unit));
@@ -135,16 +167,22 @@ fn removal(leaving: &[Leaving], mut refs: Refs) -> (Batch, Vec<String>) {
     (batch, slices)
 }
 
-async fn prove_gone(host: &Arc<dyn Host>, supervisor: Option<&Supervisor>, unit: &str) -> Result<(), ApplyError> {
+async fn prove_gone(
+    host: &Arc<dyn Host>,
+    supervisors: impl Iterator<Item = &Supervisor>,
+    unit: &str,
+) -> Result<(), ApplyError> {
     let left =
         |what: &str| ApplyError::NotGone { unit: unit.to_owned(), host: host.name().to_owned(), what: what.to_owned() };
-    if let Some(supervisor) = supervisor
-        && !supervisor.is_gone(unit).await?
-    {
-        return Err(left("the service manager still knows it"));
+    let mut managers = Vec::new();
+    for supervisor in supervisors {
+        if !supervisor.is_gone(unit).await? {
+            return Err(left("the service manager still knows it"));
+        }
+        managers.push(supervisor.kind());
     }
-    let paths: [HostPath; 2] = [layout::unit_file(&format!("{unit}.service")), layout::unit(unit)];
-    let asks = paths.into_iter().map(Ask::Size).collect();
+    let definitions = managers.into_iter().map(|manager| layout::definition(manager, unit));
+    let asks = definitions.chain([layout::unit(unit)]).map(Ask::Size).collect();
     let found = host.query(&Query { asks }).await?.answers;
     if found.iter().any(|answer| *answer != Answer::Size(None)) {
         return Err(left("its files are still there"));

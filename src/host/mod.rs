@@ -26,7 +26,9 @@ use tokio::net::{TcpStream, UnixStream};
 
 pub use self::error::{ConnectFault, HostError, printable};
 pub use self::local_file::{LocalFile, local_file, read_text, scratch};
-pub use self::query::{Answer, Ask, Base, Cgroup, Facts, FileFound, HostPath, Listener, Observation, Process, Query};
+pub use self::query::{
+    Answer, Ask, Base, Cgroup, Entry, Facts, FileFound, HostPath, Listener, Observation, Process, Query, Table,
+};
 
 /// A program and its arguments: never a shell line.
 #[derive(Clone)]

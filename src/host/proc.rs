@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use camino::Utf8PathBuf;
 
-use super::query::Listener;
+use super::query::{Entry, Listener};
 
 /// The control files of a cgroup that are read, where they are there.
 pub(super) const CONTROL_FILES: [&str; 11] = [
@@ -31,6 +31,43 @@ pub(super) fn start_time(stat: &[u8]) -> Option<u64> {
     let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let rest = std::str::from_utf8(&stat[after_name..]).ok()?;
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Reads `/proc/<pid>/stat`; `None` for a process that has ended and only waits for its parent to notice.
+pub(super) fn entry(stat: &[u8]) -> Option<Entry> {
+    let (begin, end) = (stat.iter().position(|byte| *byte == b'(')?, stat.iter().rposition(|byte| *byte == b')')?);
+    let name = String::from_utf8_lossy(stat.get(begin + 1..end)?).into_owned();
+    let fields: Vec<&str> = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let small = |at: usize| u32::try_from(number(at)?).ok();
+    if matches!(fields.first(), Some(&("Z" | "X"))) {
+        return None;
+    }
+    Some(Entry {
+        name,
+        parent: small(1)?,
+        group: small(2)?,
+        session: small(3)?,
+        used: number(11)?.saturating_add(number(12)?),
+        threads: number(17)?,
+        start: number(19)?,
+        resident: 0,
+        exe: None,
+    })
+}
+
+/// Returns bytes from the line `VmRSS:      1234 kB` of `/proc/<pid>/status`.
+pub(super) fn resident(line: &str) -> Option<u64> {
+    let text = line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim();
+    text.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Returns microseconds since boot from `/proc/uptime` (`350735.47 234388.90`).
+pub(super) fn uptime_usec(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?.split_whitespace().next()?;
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let part: u64 = format!("{part:0<6}").get(..6)?.parse().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(part)
 }
 
 /// Tells from `/proc/<pid>/stat` whether a process has ended and only waits for its parent to notice.

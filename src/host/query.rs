@@ -86,6 +86,15 @@ pub enum Ask {
     Cgroup(HostPath),
     /// On which TCP ports do the processes of this cgroup listen? [`Answer::Listeners`].
     Listeners(HostPath),
+    /// On which TCP ports do these processes listen? [`Answer::Listeners`].
+    Sockets(Vec<u32>),
+    /// What is in this folder, and what do its `.json` files say? [`Answer::Folder`].
+    Folder(HostPath),
+    /// Which processes are there? Only looked at where something is at the path, because they are many.
+    /// [`Answer::Processes`].
+    Processes(HostPath),
+    /// What does the user's crontab(5) say? Only looked at where something is at the path. [`Answer::Crontab`].
+    Crontab(HostPath),
 }
 
 /// The answer to the [`Ask`] of the same place in the list.
@@ -103,6 +112,13 @@ pub enum Answer {
     Cgroup(Option<Cgroup>),
     /// What its processes listen on.
     Listeners(Vec<Listener>),
+    /// Everything in the folder by name; without content what is no `.json` file that can be read as text. Empty where
+    /// there is no folder.
+    Folder(BTreeMap<String, Option<Vec<u8>>>),
+    /// All processes of the host.
+    Processes(Table),
+    /// The crontab, empty where the user has none yet; `None` where the host has no `crontab` or nobody looked.
+    Crontab(Option<Vec<u8>>),
 }
 
 /// A file as it was found.
@@ -136,6 +152,38 @@ pub struct Process {
     pub exe: Option<String>,
     /// Start time in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
     pub start: Option<u64>,
+}
+
+/// All processes of a host at one moment, but for those that have ended and wait for their parents to notice.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Table {
+    /// Microseconds since boot.
+    pub uptime_usec: u64,
+    /// The processes by their numbers.
+    pub entries: BTreeMap<u32, Entry>,
+}
+
+/// A process of a [`Table`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Entry {
+    /// What it calls itself.
+    pub name: String,
+    /// Number of its parent.
+    pub parent: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Its session.
+    pub session: u32,
+    /// Processor time used so far, in clock ticks.
+    pub used: u64,
+    /// Its threads.
+    pub threads: u64,
+    /// Start time in clock ticks since boot.
+    pub start: u64,
+    /// Resident memory in bytes; 0 for a thread of the kernel's.
+    pub resident: u64,
+    /// Where `/proc/<pid>/exe` points, where that may be seen.
+    pub exe: Option<String>,
 }
 
 /// A listening TCP socket.

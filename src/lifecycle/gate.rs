@@ -169,9 +169,14 @@ impl Gate<'_> {
     async fn who_listens(&self, status: &UnitStatus) -> Result<(Option<Cgroup>, Option<String>), GateError> {
         // Below the manager's own cgroup, wherever the host has mounted the tree: …/user@1000.service/rbee.slice/…
         let below = |path: &str| path.split_once("/user@")?.1.split_once('/').map(|(_, below)| below.to_owned());
-        let Some(path) = status.cgroup.as_deref().and_then(below) else { return Ok((None, None)) };
-        let path = HostPath::new(Base::Cgroup, path);
-        let query = Query { asks: vec![Ask::Cgroup(path.clone()), Ask::Listeners(path)] };
+        let query = match (status.cgroup.as_deref().and_then(below), self.supervisor) {
+            (Some(path), _) => {
+                let path = HostPath::new(Base::Cgroup, path);
+                Query { asks: vec![Ask::Cgroup(path.clone()), Ask::Listeners(path)] }
+            }
+            (None, Supervisor::Runner(_)) => Query { asks: vec![Ask::Sockets(self.processes().await?)] },
+            (None, Supervisor::Systemd(_)) => return Ok((None, None)),
+        };
         let observation =
             self.host.query(&query).await.map_err(|source| GateError::Host { unit: self.unit.to_owned(), source })?;
         let mut cgroup = None;
@@ -203,6 +208,11 @@ impl Gate<'_> {
             }
         }
         Ok(None)
+    }
+
+    async fn processes(&self) -> Result<Vec<u32>, GateError> {
+        let failed = |source| GateError::Supervisor { unit: self.unit.to_owned(), source };
+        self.supervisor.processes(self.unit).await.map_err(failed)
     }
 
     async fn status(&self) -> Result<UnitStatus, GateError> {

@@ -147,11 +147,11 @@ impl Service<'_> {
     pub async fn start(&self) -> Result<Started, LifecycleError> {
         let before = self.installed().await?;
         match before.state {
-            State::Running { .. } => {
+            State::Running { .. } if !before.unsupervised => {
                 return Ok(Started { pid: before.pid, healthy_after: None, already: true, cgroup: None });
             }
             // Else the start would wait for the pause before the next restart.
-            State::Backoff { .. } => {
+            State::Backoff { .. } | State::Running { .. } => {
                 graceful_shutdown(self.host, self.supervisor, self.unit, self.stop).await?;
             }
             _ => {}
@@ -320,11 +320,15 @@ impl Service<'_> {
 /// ```
 pub async fn ensure_daemon_running(service: &Service<'_>) -> Result<Ensured, LifecycleError> {
     let status = service.installed().await?;
-    let State::Running { since, .. } = status.state else {
+    let State::Running { since, .. } = status.state.clone() else {
         // Cancels a pending restart too, so that the start below is the only one.
         graceful_shutdown(service.host, service.supervisor, service.unit, service.stop).await?;
         return Ok(Ensured::Started(service.start_from(status).await?));
     };
+    if status.unsupervised {
+        let (_, started) = service.restart().await?;
+        return Ok(Ensured::Started(started));
+    }
     let Some(health) = service.health else { return Ok(Ensured::Already { pid: status.pid }) };
     let http =
         |source| LifecycleError::Http { unit: service.unit.to_owned(), host: service.host.name().to_owned(), source };

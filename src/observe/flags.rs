@@ -4,7 +4,7 @@ use crate::host::{Cgroup, Facts, FileFound};
 use crate::service::record::Record;
 use crate::service::render::header;
 use crate::service::spec::Limits;
-use crate::supervisor::{Flag, FlagKind, State, UnitStatus};
+use crate::supervisor::{Flag, FlagKind, Manager, State, UnitStatus};
 
 /// Everything that is known of a unit.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct Seen<'a> {
     pub host: &'a str,
     /// The host itself.
     pub facts: &'a Facts,
+    /// The manager that was asked.
+    pub manager: Option<Manager>,
     /// Unit name without suffix.
     pub unit: &'a str,
     /// Its unit file.
@@ -41,12 +43,17 @@ pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
     flag(FlagKind::OldBinary, old_binary(seen), verb("restart"));
     flag(FlagKind::UnitChanged, unit_changed(seen), verb("restart"));
     flag(FlagKind::NeedsReload, needs_reload(seen), Some(format!("unitbee apply -H {host}")));
+    flag(FlagKind::Unsupervised, unsupervised(seen), verb("ensure"));
     flag(FlagKind::Drift, drift(seen), Some(format!("unitbee plan -H {host}")));
     let delegate = "sudo systemctl edit user@.service, with Delegate=cpu memory pids, and a reboot";
-    let mend = if are_delegated(seen.cgroup) { verb("restart") } else { Some(delegate.to_owned()) };
+    let mend = match seen.manager {
+        Some(Manager::Runner) => None,
+        _ if are_delegated(seen.cgroup) => verb("restart"),
+        _ => Some(delegate.to_owned()),
+    };
     flag(FlagKind::LimitNotEffective, limits(seen), mend);
     let (reason, mend) = not_persistent(seen).unzip();
-    flag(FlagKind::NotPersistent, reason, mend);
+    flag(FlagKind::NotPersistent, reason, mend.flatten());
     flags
 }
 
@@ -62,9 +69,10 @@ fn crash_looping(seen: &Seen<'_>) -> Option<String> {
 /// Compares the file that the main process runs with the one that the release names. A script runs its interpreter, so
 /// another file alone means nothing.
 fn old_binary(seen: &Seen<'_>) -> Option<String> {
-    let (record, pid) = (seen.record?, seen.status?.pid?);
-    let process = seen.cgroup?.processes.iter().find(|process| process.pid == pid)?;
-    let exe = process.exe.as_deref()?;
+    let (record, status) = (seen.record?, seen.status?);
+    let pid = status.pid?;
+    let in_cgroup = || seen.cgroup?.processes.iter().find(|process| process.pid == pid)?.exe.as_deref();
+    let exe = status.exe.as_deref().or_else(in_cgroup)?;
     let program = record.program.as_str();
     let store = seen.facts.data.join("unitbee/store");
     let is_old = match exe.strip_suffix(" (deleted)") {
@@ -163,13 +171,21 @@ fn holds_quota(cgroup: &Cgroup, percent: u32) -> Result<(), String> {
     }
 }
 
-fn not_persistent(seen: &Seen<'_>) -> Option<(String, String)> {
-    if seen.facts.systemd && !seen.facts.linger {
+fn unsupervised(seen: &Seen<'_>) -> Option<String> {
+    seen.status?.unsupervised.then(|| "its runner has died: nothing starts it again when it ends".to_owned())
+}
+
+fn not_persistent(seen: &Seen<'_>) -> Option<(String, Option<String>)> {
+    let status = seen.status;
+    if let Some((status, reason)) = status.and_then(|status| Some((status, status.no_boot?))) {
+        return status.installed.then(|| (format!("it does not start at boot: {reason}"), None));
+    }
+    if seen.manager != Some(Manager::Runner) && seen.facts.systemd && !seen.facts.linger {
         let user = &seen.facts.user;
         let reason = format!("{user} has no linger: it ends at logout and does not start at boot");
-        return Some((reason, format!("sudo loginctl enable-linger {user}")));
+        return Some((reason, Some(format!("sudo loginctl enable-linger {user}"))));
     }
-    let status = seen.status?;
-    (status.installed && !status.enabled)
-        .then(|| ("it is not started at boot".to_owned(), format!("unitbee enable {} -H {}", seen.unit, seen.host)))
+    let mend = || Some(format!("unitbee enable {} -H {}", seen.unit, seen.host));
+    let status = status?;
+    (status.installed && !status.enabled).then(|| ("it is not started at boot".to_owned(), mend()))
 }

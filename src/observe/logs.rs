@@ -1,4 +1,4 @@
-//! What a unit said: from the user's journal, else from the system's, always saying which.
+//! What a unit said: from the user's journal, else from the system's, always saying which; under the runner from its files.
 //!
 //! A user may read the user journal only where journald keeps one file for each user (persistent storage, uid 1000 or
 //! above); else a member of `systemd-journal` may read the system's. An empty answer is therefore no proof of silence.
@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use crate::host::{Command, Facts, Host, HostError, Pipe, printable};
+use crate::supervisor::{Manager, layout};
 
 /// Longest line that is taken; journald itself cuts at 48 KiB.
 const LINE: u64 = 1 << 20;
@@ -22,8 +23,8 @@ pub struct Line {
     pub host: String,
     /// Unit name without suffix.
     pub unit: String,
-    /// Unix time in microseconds.
-    pub time: u64,
+    /// Unix time in microseconds; a file does not tell any.
+    pub time: Option<u64>,
     /// Process that wrote it.
     pub pid: Option<u32>,
     /// The text, as it was written.
@@ -42,6 +43,8 @@ pub enum Source {
     UserJournal,
     /// The system's journal, filtered by unit and user.
     SystemJournal,
+    /// The files of the runner.
+    Files,
 }
 
 /// Why there are no lines.
@@ -94,8 +97,24 @@ pub struct Wish<'a> {
     pub lines: u32,
 }
 
-/// The newest lines of the units in the order of time, and where they come from.
-pub async fn recent(host: &dyn Host, facts: &Facts, wish: &Wish<'_>) -> Result<(Vec<Line>, Source), LogsError> {
+/// The newest lines of the units in the order of time, and where they come from. Lines of files have no time; there they
+/// are in the order of the units.
+pub async fn recent(
+    host: &dyn Host,
+    facts: &Facts,
+    manager: Manager,
+    wish: &Wish<'_>,
+) -> Result<(Vec<Line>, Source), LogsError> {
+    if manager == Manager::Runner {
+        let mut lines = Vec::new();
+        for unit in wish.units {
+            let mut output = host.run(&log_files(facts, unit, wish.lines, false)).await?.stdout;
+            output.pop_if(|last| *last == b'\n');
+            let text = output.split(|byte| *byte == b'\n').filter(|_| !output.is_empty());
+            lines.extend(text.map(|text| plain(host.name(), unit, text)));
+        }
+        return Ok((lines, Source::Files));
+    }
     let mut detail = String::new();
     for source in [Source::UserJournal, Source::SystemJournal] {
         let output = host.run(&journalctl(source, facts, wish, false)).await?;
@@ -113,20 +132,31 @@ pub async fn recent(host: &dyn Host, facts: &Facts, wish: &Wish<'_>) -> Result<(
 /// Lines as they are written, from the newest `wish.lines` on; ends on the host when dropped.
 pub struct Follower {
     host: String,
+    /// Whose file it is, where lines do not tell that themselves.
+    unit: Option<String>,
     stdout: BufReader<Box<dyn tokio::io::AsyncRead + Send + Sync + Unpin>>,
     _guard: Box<dyn crate::host::Guard>,
 }
 
 impl Follower {
-    /// Begins to follow the units in a journal that [`recent`] found to be readable.
+    /// Begins to follow the units where [`recent`] found lines of them: in a journal all at once, else each by itself.
     pub async fn start(
         host: &Arc<dyn Host>,
         facts: &Facts,
         wish: &Wish<'_>,
         source: Source,
-    ) -> Result<Self, LogsError> {
-        let Pipe { stdout, guard, .. } = host.pipe(&journalctl(source, facts, wish, true)).await?;
-        Ok(Self { host: host.name().to_owned(), stdout: BufReader::new(stdout), _guard: guard })
+    ) -> Result<Vec<Self>, LogsError> {
+        if source != Source::Files {
+            return Ok(vec![Self::open(host, None, &journalctl(source, facts, wish, true)).await?]);
+        }
+        let open =
+            async |unit: &String| Self::open(host, Some(unit.clone()), &log_files(facts, unit, wish.lines, true)).await;
+        futures_util::future::try_join_all(wish.units.iter().map(open)).await
+    }
+
+    async fn open(host: &Arc<dyn Host>, unit: Option<String>, command: &Command) -> Result<Self, LogsError> {
+        let Pipe { stdout, guard, .. } = host.pipe(command).await?;
+        Ok(Self { host: host.name().to_owned(), unit, stdout: BufReader::new(stdout), _guard: guard })
     }
 
     /// The next line; `None` when the host ends the stream.
@@ -138,6 +168,10 @@ impl Follower {
             let read = limited.read_until(b'\n', &mut line).await;
             match read.map_err(|source| LogsError::Broken { host: self.host.clone(), source })? {
                 0 => return Ok(None),
+                _ if let Some(unit) = &self.unit => {
+                    line.pop_if(|last| *last == b'\n');
+                    return Ok(Some(plain(&self.host, unit, &line)));
+                }
                 _ => {
                     if let Some(line) = parse(&self.host, &line) {
                         return Ok(Some(line));
@@ -146,6 +180,23 @@ impl Follower {
             }
         }
     }
+}
+
+/// Reads the files of the runner: see `templates/runner/logs.sh`.
+fn log_files(facts: &Facts, unit: &str, lines: u32, follow: bool) -> Command {
+    let folder = layout::absolute(&layout::log(unit), facts).unwrap_or_default();
+    let mut command = Command::new("sh")
+        .args(["-c", include_str!("../../templates/runner/logs.sh"), "sh"])
+        .args([folder.into_string(), lines.to_string(), if follow { "1".to_owned() } else { String::new() }])
+        .env("LC_ALL", "C")
+        .deadline(Duration::from_secs(30));
+    command.limit = 64 << 20;
+    command
+}
+
+/// A line of a file.
+fn plain(host: &str, unit: &str, text: &[u8]) -> Line {
+    Line { host: host.to_owned(), unit: unit.to_owned(), time: None, pid: None, message: text.to_vec() }
 }
 
 fn journalctl(source: Source, facts: &Facts, wish: &Wish<'_>, follow: bool) -> Command {
@@ -159,7 +210,7 @@ fn journalctl(source: Source, facts: &Facts, wish: &Wish<'_>, follow: bool) -> C
         command = command.arg("--follow");
     }
     match source {
-        Source::UserJournal => {
+        Source::UserJournal | Source::Files => {
             command = command.arg("--user");
             for unit in wish.units {
                 command = command.args(["--unit".to_owned(), format!("{unit}.service")]);
@@ -204,7 +255,7 @@ fn parse(host: &str, line: &[u8]) -> Option<Line> {
     Some(Line {
         host: host.to_owned(),
         unit: unit.strip_suffix(".service").unwrap_or(&unit).to_owned(),
-        time: entry.time.parse().ok()?,
+        time: Some(entry.time.parse().ok()?),
         pid: entry.pid.and_then(|pid| pid.parse().ok()),
         message,
     })
@@ -221,7 +272,7 @@ mod tests {
             br#"{"__REALTIME_TIMESTAMP":"1700000000000001","MESSAGE":"hello","_PID":"7","_SYSTEMD_USER_UNIT":"llm-8080.service","X":null}"#,
         )
         .unwrap();
-        assert_eq!((line.unit.as_str(), line.pid, line.time), ("llm-8080", Some(7), 1_700_000_000_000_001));
+        assert_eq!((line.unit.as_str(), line.pid, line.time), ("llm-8080", Some(7), Some(1_700_000_000_000_001)));
         assert_eq!(line.message, b"hello");
     }
 

@@ -1,5 +1,6 @@
 //! The state of units on one host: one exchange, one question to the supervisor, and one probe for each health URL.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,10 @@ use crate::host::{Answer, Ask, Cgroup, Facts, FileFound, Host, HostError, Query}
 use crate::lifecycle::health::{Probe, Prober};
 use crate::service::record::Record;
 use crate::service::spec::UnitSpec;
-use crate::supervisor::{self, Flag, Missing, State, Supervisor, SupervisorError, Transport, UnitStatus, layout};
+use crate::supervisor::registry::{self, Registry};
+use crate::supervisor::{
+    self, Flag, Manager, Missing, State, Supervisor, SupervisorError, Transport, UnitStatus, layout,
+};
 
 /// How long a service may take to answer when somebody just looks.
 const PROBE: Duration = Duration::from_secs(2);
@@ -39,7 +43,7 @@ pub struct Row {
     pub service: String,
     /// Instance.
     pub instance: String,
-    /// `systemd`.
+    /// `systemd`, `runner`.
     pub manager: Option<&'static str>,
     /// How the manager was talked to.
     pub transport: Option<Transport>,
@@ -115,33 +119,52 @@ impl ObserveError {
 
 /// What the host's files say of one unit.
 struct Found {
+    /// What defines it, by manager.
+    files: BTreeMap<Manager, FileFound>,
+    /// The one of the manager that is asked.
     file: Option<FileFound>,
     record: Option<Record>,
     cgroup: Option<Cgroup>,
 }
 
-/// Looks at units of one host.
-pub async fn status(host: &Arc<dyn Host>, subjects: &[Subject]) -> Result<Vec<Row>, ObserveError> {
-    let mut query = Query::default();
+/// Looks at units of one host. `wish` is the manager that was asked for.
+pub async fn status(
+    host: &Arc<dyn Host>,
+    subjects: &[Subject],
+    wish: Option<Manager>,
+) -> Result<Vec<Row>, ObserveError> {
+    let mut query = Query { asks: registry::asks().into() };
     for subject in subjects {
-        query.asks.push(Ask::File(layout::unit_file(&format!("{}.service", subject.unit))));
+        query.asks.extend(Manager::ALL.map(|manager| Ask::File(layout::definition(manager, &subject.unit))));
         query.asks.push(Ask::File(layout::current_spec(&subject.unit)));
         query.asks.push(Ask::Cgroup(layout::cgroup(&subject.slice, &subject.unit)));
     }
     let (observation, approach) = supervisor::query(host, &query).await?;
-    let found = read(observation.answers).ok_or_else(|| ObserveError::Garbled { host: host.name().to_owned() })?;
+    let garbled = || ObserveError::Garbled { host: host.name().to_owned() };
+    let mut answers = observation.answers.into_iter();
+    let registry = Registry::read(&mut answers).ok_or_else(garbled)?;
+    let mut found = read(answers).ok_or_else(garbled)?;
     let facts = observation.facts;
+    let installed: Vec<Manager> = found.iter().flat_map(|found| found.files.keys().copied()).collect();
+    let choice = Manager::of_installed(Manager::choose(&facts, wish), wish, &installed);
+    for found in &mut found {
+        found.file = found.files.remove(&choice.manager);
+    }
     let units: Vec<String> = subjects.iter().map(|subject| subject.unit.clone()).collect();
     // While the manager is asked what runs: of what does not, nobody reads the answer.
     let probing: Vec<_> =
         subjects.iter().zip(&found).map(|(subject, found)| begin_probe(host, subject, found)).collect();
-    let supervisor = match Supervisor::connect_by(approach, Arc::clone(host), &facts).await {
+    let supervisor = match Supervisor::connect_by(approach, Arc::clone(host), &facts, choice.manager).await {
         Ok(supervisor) => Some(supervisor),
         // Nobody is logged in and nothing keeps the manager: then nothing runs.
         Err(SupervisorError::Missing { missing: Missing::UserManager, .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let statuses = match &supervisor {
+        Some(Supervisor::Runner(_)) => {
+            let status = |(unit, found): (&String, &Found)| Some(registry.status(&facts, unit, found.file.as_ref()));
+            units.iter().zip(&found).map(status).collect()
+        }
         Some(supervisor) => supervisor.status(&units).await?.into_iter().map(Some).collect(),
         None => vec![None; units.len()],
     };
@@ -156,17 +179,18 @@ fn spec<'a>(subject: &'a Subject, found: &'a Found) -> Option<&'a UnitSpec> {
     found.record.as_ref().map(|record| &record.spec).or(subject.spec.as_ref())
 }
 
-fn read(answers: Vec<Answer>) -> Option<Vec<Found>> {
-    let mut answers = answers.into_iter();
+fn read(mut answers: impl Iterator<Item = Answer>) -> Option<Vec<Found>> {
     let mut found = Vec::new();
     while let Some(first) = answers.next() {
-        let (Answer::File(file), Answer::File(record), Answer::Cgroup(cgroup)) =
-            (first, answers.next()?, answers.next()?)
-        else {
-            return None;
-        };
+        let mut files = BTreeMap::new();
+        let mut first = Some(first);
+        for manager in Manager::ALL {
+            let Answer::File(file) = first.take().or_else(|| answers.next())? else { return None };
+            files.extend(file.map(|file| (manager, file)));
+        }
+        let (Answer::File(record), Answer::Cgroup(cgroup)) = (answers.next()?, answers.next()?) else { return None };
         let record = record.and_then(|file| Record::parse(&file.content));
-        found.push(Found { file, record, cgroup });
+        found.push(Found { files, file: None, record, cgroup });
     }
     Some(found)
 }
@@ -190,6 +214,7 @@ async fn look(
     let seen = Seen {
         host,
         facts,
+        manager: supervisor.map(Supervisor::kind),
         unit: &subject.unit,
         file: found.file.as_ref(),
         record: found.record.as_ref(),

@@ -55,6 +55,14 @@ pub enum SupervisorError {
         /// Where the manager that answers lives.
         cgroup: String,
     },
+    /// The manager is one that this version cannot talk to.
+    #[error("{host} is for {manager}, which this version of unitbee cannot talk to yet")]
+    NotYet {
+        /// Host.
+        host: String,
+        /// Which manager.
+        manager: super::Manager,
+    },
     /// The host did not do its part.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -121,6 +129,9 @@ impl SupervisorError {
                     Some("install dbus-user-session on the host (or dbus-broker) and log in again".to_owned())
                 }
             },
+            Self::NotYet { .. } => {
+                Some("`--supervisor runner` runs services there under the runner of unitbee".to_owned())
+            }
             Self::Host(error) => error.hint(),
             Self::Refused { .. } | Self::Unanswered { .. } | Self::WrongManager { .. } => None,
         }

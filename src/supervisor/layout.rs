@@ -2,16 +2,95 @@
 //!
 //! ```text
 //! <config>/systemd/user/<unit>.service, <slice>.slice     what systemd reads
+//! <config>/unitbee/<unit>.sh                              what the runner reads
 //! <data>/unitbee/store/<sha256>/<name>                    programs, never changed in place
 //! <data>/unitbee/units/<unit>/spec.json                   the spec that is in effect
 //! <data>/unitbee/units/<unit>/<release>/{spec.json,env}   releases, never changed in place
 //! <data>/unitbee/refs/<sha256 or slice>/<unit>.<release>  who still needs a program or a slice
-//! <state>/unitbee/log/<unit>.log                          what a unit said, where the supervisor writes files
+//! <state>/unitbee/{registry/<unit>.json,claims/<unit>/}   what a runner notes, and which of many is the one
+//! <state>/unitbee/log/<unit>.log, <unit>/<number>.log     what a unit said under launchd, under the runner
 //! ```
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::Manager;
 use crate::host::{Base, Facts, HostPath};
+use crate::service::render::Runner;
+use crate::service::render::runner::{PROGRAM, RunnerProgram};
+
+/// What defines a unit for a manager.
+#[must_use]
+pub fn definition(manager: Manager, unit: &str) -> HostPath {
+    match manager {
+        Manager::Systemd => unit_file(&format!("{unit}.service")),
+        Manager::Runner => HostPath::new(Base::Config, format!("unitbee/{unit}.sh")),
+        Manager::Launchd => HostPath::new(Base::Home, format!("Library/LaunchAgents/com.rbee.{unit}.plist")),
+    }
+}
+
+/// All definitions for the runner.
+#[must_use]
+pub fn definitions() -> HostPath {
+    HostPath::new(Base::Config, "unitbee")
+}
+
+/// The records of the runners.
+#[must_use]
+pub fn registry() -> HostPath {
+    HostPath::new(Base::State, "unitbee/registry")
+}
+
+/// The record of one unit's runner.
+#[must_use]
+pub fn record(unit: &str) -> HostPath {
+    HostPath::new(Base::State, format!("unitbee/registry/{unit}.json"))
+}
+
+/// Where a record goes that could not be believed.
+#[must_use]
+pub fn damaged_record(unit: &str) -> HostPath {
+    HostPath::new(Base::State, format!("unitbee/registry/{unit}.json.damaged"))
+}
+
+/// Who supervises what.
+#[must_use]
+pub fn claims() -> HostPath {
+    HostPath::new(Base::State, "unitbee/claims")
+}
+
+/// The logs of all units, where the supervisor writes files.
+#[must_use]
+pub fn logs() -> HostPath {
+    HostPath::new(Base::State, "unitbee/log")
+}
+
+/// The log files of a unit under the runner.
+#[must_use]
+pub fn log(unit: &str) -> HostPath {
+    HostPath::new(Base::State, format!("unitbee/log/{unit}"))
+}
+
+/// The program of the runner in the store.
+#[must_use]
+pub fn runner_program() -> HostPath {
+    program(&PROGRAM.sha256, RunnerProgram::NAME)
+}
+
+/// The runner of a host with these facts, as definitions name it.
+#[must_use]
+pub fn runner(facts: &Facts) -> Runner {
+    let at = |path: HostPath| absolute(&path, facts).unwrap_or_default();
+    Runner { program: at(runner_program()), registry: at(registry()), claims: at(claims()), logs: at(logs()) }
+}
+
+/// The line of the user's crontab that starts a unit at boot; `None` where no line can name its definition.
+#[must_use]
+pub fn boot_line(unit: &str, facts: &Facts) -> Option<String> {
+    let path = absolute(&definition(Manager::Runner, unit), facts)?;
+    let word = crate::service::escape::sh::word(path.as_str()).ok()?;
+    // cron(8) ends a command at the first bare percent sign.
+    Some(format!("@reboot /bin/sh {} start # unitbee: {unit}", word.replace('%', "\\%")))
+}
 
 /// The unit file that systemd reads.
 #[must_use]
@@ -53,12 +132,6 @@ pub fn release_spec(unit: &str, release: u32) -> HostPath {
 #[must_use]
 pub fn release_env(unit: &str, release: u32) -> HostPath {
     HostPath::new(Base::Data, format!("unitbee/units/{unit}/{release}/env"))
-}
-
-/// The log files, where the supervisor writes files.
-#[must_use]
-pub fn logs() -> HostPath {
-    HostPath::new(Base::State, "unitbee/log")
 }
 
 /// A program in the store.
@@ -104,10 +177,11 @@ pub fn cgroup(slice: &str, unit: &str) -> HostPath {
 /// Folders that go when nothing is left in them, innermost first.
 #[must_use]
 pub fn empty_folders() -> Vec<HostPath> {
-    ["unitbee/refs", "unitbee/units", "unitbee/store", "unitbee/tmp", "unitbee"]
-        .into_iter()
-        .map(|rel| HostPath::new(Base::Data, rel))
-        .collect()
+    let data = ["unitbee/refs", "unitbee/units", "unitbee/store", "unitbee/tmp", "unitbee"];
+    let state = ["unitbee/registry", "unitbee/claims", "unitbee/log", "unitbee"];
+    let data = data.into_iter().map(|rel| HostPath::new(Base::Data, rel));
+    let state = state.into_iter().map(|rel| HostPath::new(Base::State, rel));
+    data.chain(state).chain([definitions()]).collect()
 }
 
 /// The absolute path of `path` on a host with these facts; `None` for a cgroup where there is no tree.

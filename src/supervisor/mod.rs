@@ -6,6 +6,10 @@
 mod error;
 pub mod launchd;
 pub mod layout;
+mod manager;
+mod reason;
+pub mod registry;
+pub mod runner;
 pub mod status;
 pub mod systemd;
 
@@ -16,6 +20,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use self::error::{Missing, Refusal, SupervisorError};
+pub use self::manager::{Choice, Manager};
+use self::runner::Runner;
 pub use self::status::{Flag, FlagKind, State, UnitStatus};
 use self::systemd::Systemd;
 use crate::host::process::Signal;
@@ -26,6 +32,8 @@ use crate::host::{Facts, Host, HostError, Observation, Query};
 pub enum Supervisor {
     /// systemd's user manager.
     Systemd(Systemd),
+    /// The runner that unitbee brings along.
+    Runner(Runner),
 }
 
 /// How a supervisor is talked to.
@@ -40,6 +48,8 @@ pub enum Transport {
     StdioBridge,
     /// `systemctl --user`, run on the host.
     Systemctl,
+    /// A shell of the host.
+    Shell,
 }
 
 impl fmt::Display for Transport {
@@ -49,6 +59,7 @@ impl fmt::Display for Transport {
             Self::ForwardedBus => "forwarded-bus",
             Self::StdioBridge => "stdio-bridge",
             Self::Systemctl => "systemctl",
+            Self::Shell => "shell",
         })
     }
 }
@@ -129,12 +140,21 @@ pub async fn query(host: &Arc<dyn Host>, query: &Query) -> Result<(Observation, 
 impl Supervisor {
     /// Finds the user's manager on `host` and the best way to talk to it.
     pub async fn connect(host: Arc<dyn Host>, facts: &Facts) -> Result<Self, SupervisorError> {
-        Self::connect_by(Approach::default(), host, facts).await
+        Self::connect_by(Approach::default(), host, facts, Manager::choose(facts, None).manager).await
     }
 
-    /// The same after [`query`], by the way that was gone ahead if it turns out to be the right one.
-    pub async fn connect_by(approach: Approach, host: Arc<dyn Host>, facts: &Facts) -> Result<Self, SupervisorError> {
-        Systemd::connect(approach.0, host, facts).await.map(Self::Systemd)
+    /// The same for this manager after [`query`], by the way that was gone ahead if it turns out to be the right one.
+    pub async fn connect_by(
+        approach: Approach,
+        host: Arc<dyn Host>,
+        facts: &Facts,
+        manager: Manager,
+    ) -> Result<Self, SupervisorError> {
+        manager.check(host.name())?;
+        match manager {
+            Manager::Runner => Ok(Self::Runner(Runner::on(host, facts))),
+            _ => Systemd::connect(approach.0, host, facts).await.map(Self::Systemd),
+        }
     }
 
     /// The name that tables and JSON show.
@@ -142,6 +162,16 @@ impl Supervisor {
     pub fn manager(&self) -> &'static str {
         match self {
             Self::Systemd(_) => "systemd",
+            Self::Runner(_) => "runner",
+        }
+    }
+
+    /// Which kind of manager it is.
+    #[must_use]
+    pub fn kind(&self) -> Manager {
+        match self {
+            Self::Systemd(_) => Manager::Systemd,
+            Self::Runner(_) => Manager::Runner,
         }
     }
 
@@ -150,6 +180,7 @@ impl Supervisor {
     pub fn transport(&self) -> Transport {
         match self {
             Self::Systemd(systemd) => systemd.transport(),
+            Self::Runner(_) => Transport::Shell,
         }
     }
 
@@ -157,6 +188,7 @@ impl Supervisor {
     pub async fn version(&self) -> Result<Option<u32>, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.version().await,
+            Self::Runner(_) => Ok(None),
         }
     }
 
@@ -164,6 +196,7 @@ impl Supervisor {
     pub async fn status(&self, units: &[String]) -> Result<Vec<UnitStatus>, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.status(units).await,
+            Self::Runner(runner) => runner.status(units).await,
         }
     }
 
@@ -171,6 +204,7 @@ impl Supervisor {
     pub async fn status_of(&self, unit: &str) -> Result<UnitStatus, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.status_of(unit).await,
+            Self::Runner(runner) => runner.status_of(unit).await,
         }
     }
 
@@ -178,6 +212,7 @@ impl Supervisor {
     pub async fn daemon_reload(&self) -> Result<(), SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.daemon_reload().await,
+            Self::Runner(runner) => runner.daemon_reload().await,
         }
     }
 
@@ -185,6 +220,8 @@ impl Supervisor {
     pub async fn realize_limits(&self, unit: &str) -> Result<(), SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.realize_limits(unit).await,
+            // Its runner has done that when it took over the definition.
+            Self::Runner(_) => Ok(()),
         }
     }
 
@@ -192,6 +229,7 @@ impl Supervisor {
     pub async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.start(unit, deadline).await,
+            Self::Runner(runner) => runner.start(unit, deadline).await,
         }
     }
 
@@ -199,6 +237,7 @@ impl Supervisor {
     pub async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.stop(unit, deadline).await,
+            Self::Runner(runner) => runner.stop(unit, deadline).await,
         }
     }
 
@@ -206,6 +245,7 @@ impl Supervisor {
     pub async fn stop_slice(&self, slice: &str) -> Result<(), SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.stop_slice(slice).await,
+            Self::Runner(_) => Ok(()),
         }
     }
 
@@ -213,6 +253,7 @@ impl Supervisor {
     pub async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.restart(unit, deadline).await,
+            Self::Runner(runner) => runner.restart(unit, deadline).await,
         }
     }
 
@@ -220,6 +261,7 @@ impl Supervisor {
     pub async fn reload(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.reload(unit, deadline).await,
+            Self::Runner(runner) => runner.reload(unit),
         }
     }
 
@@ -228,6 +270,7 @@ impl Supervisor {
     pub async fn enable(&self, units: &[String]) -> Result<bool, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.enable(units).await,
+            Self::Runner(runner) => runner.enable(units).await,
         }
     }
 
@@ -236,6 +279,7 @@ impl Supervisor {
     pub async fn disable(&self, units: &[String]) -> Result<bool, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.disable(units).await,
+            Self::Runner(runner) => runner.disable(units).await,
         }
     }
 
@@ -243,6 +287,7 @@ impl Supervisor {
     pub async fn kill(&self, unit: &str, whom: Whom, signal: Signal) -> Result<(), SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.kill(unit, whom, signal).await,
+            Self::Runner(runner) => runner.kill(unit, whom, signal).await,
         }
     }
 
@@ -250,6 +295,8 @@ impl Supervisor {
     pub async fn reset_failed(&self, unit: &str) -> Result<(), SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.reset_failed(unit).await,
+            // A start begins to count anew.
+            Self::Runner(_) => Ok(()),
         }
     }
 
@@ -257,6 +304,7 @@ impl Supervisor {
     pub async fn processes(&self, unit: &str) -> Result<Vec<u32>, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.processes(unit).await,
+            Self::Runner(runner) => runner.processes(unit).await,
         }
     }
 
@@ -264,6 +312,7 @@ impl Supervisor {
     pub async fn is_gone(&self, unit: &str) -> Result<bool, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.is_gone(unit).await,
+            Self::Runner(runner) => runner.is_gone(unit).await,
         }
     }
 
@@ -271,6 +320,7 @@ impl Supervisor {
     pub async fn watch(&self, unit: &str) -> Result<Watch, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.watch(unit).await.map(Watch::Systemd),
+            Self::Runner(runner) => Ok(Watch::Runner(Box::new(runner.watch(unit)))),
         }
     }
 }
@@ -280,6 +330,8 @@ impl Supervisor {
 pub enum Watch {
     /// Told by systemd.
     Systemd(systemd::Watch),
+    /// By looking again and again.
+    Runner(Box<runner::Watch>),
 }
 
 impl Watch {
@@ -288,6 +340,7 @@ impl Watch {
     pub async fn changed(&mut self, deadline: Duration) -> bool {
         match self {
             Self::Systemd(watch) => watch.changed(deadline).await,
+            Self::Runner(watch) => watch.changed(deadline).await,
         }
     }
 }

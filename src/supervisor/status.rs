@@ -86,6 +86,8 @@ pub enum FlagKind {
     LimitNotEffective,
     /// It ends at logout or does not come back after a reboot.
     NotPersistent,
+    /// Its supervisor died: nothing starts it again when it ends.
+    Unsupervised,
     /// The unit file was edited by hand.
     Drift,
     /// It runs and does not answer its health URL.
@@ -103,6 +105,7 @@ impl fmt::Display for FlagKind {
             Self::NeedsReload => "needs-reload",
             Self::LimitNotEffective => "limit-not-effective",
             Self::NotPersistent => "not-persistent",
+            Self::Unsupervised => "unsupervised",
             Self::Drift => "drift",
             Self::Unhealthy => "unhealthy",
             Self::Duplicate => "duplicate",
@@ -111,6 +114,7 @@ impl fmt::Display for FlagKind {
 }
 
 /// What a supervisor knows of one unit, without what only the host's files tell.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitStatus {
     /// Unit name without suffix.
@@ -119,6 +123,8 @@ pub struct UnitStatus {
     pub installed: bool,
     /// Whether it is started at boot.
     pub enabled: bool,
+    /// Why nothing on this host can start it at boot.
+    pub no_boot: Option<&'static str>,
     /// What it is doing.
     pub state: State,
     /// Main process, also while it is starting or stopping.
@@ -135,6 +141,10 @@ pub struct UnitStatus {
     pub tasks: Option<u64>,
     /// cgroup of the unit, relative to the mount (`/user.slice/…`); `None` where there is none.
     pub cgroup: Option<String>,
+    /// File that the main process runs, where the supervisor tells.
+    pub exe: Option<String>,
+    /// Whether it runs although its supervisor has died.
+    pub unsupervised: bool,
     /// Whether the manager says that the file on disk differs from what it has read.
     pub needs_reload: bool,
     /// File that the definition was read from.

@@ -87,6 +87,50 @@ cgroup() {
   esac
 }
 
+# Shows what is in a folder, and the lines of its .json files.
+folder() {
+  mark folder
+  if [ -d "$path" ]; then
+    for entry in "$path"/*; do [ ! -e "$entry" ] || printf '%s\n' "$entry"; done
+  fi
+  mark lines
+  grep -sH '' "$path"/*.json
+}
+
+# Shows the descriptors of processes, and the listening sockets of the network of each.
+sockets() {
+  mark sockets
+  tables=''
+  for pid in $1; do
+    ls -ln /dev/null "/proc/$pid/fd" 2>/dev/null
+    tables="$tables /proc/$pid/net/tcp /proc/$pid/net/tcp6"
+  done
+  mark tables
+  # shellcheck disable=SC2086
+  [ -z "$tables" ] || grep -sh ' 0A ' $tables
+}
+
+# Shows all processes of the host.
+table() {
+  [ -e "$path" ] || { mark none && return; }
+  mark table
+  cat /proc/uptime
+  grep -sH '' /proc/[0-9]*/stat
+  mark programs
+  ls -ld /proc/[0-9]*/exe 2>/dev/null
+  mark resident
+  grep -sH '^VmRSS:' /proc/[0-9]*/status
+}
+
+crontab() {
+  if [ -e "$path" ] && lookup crontab; then
+    mark crontab
+    "$found" -l 2>/dev/null </dev/null
+  else
+    mark none
+  fi
+}
+
 # Adds the cgroups below $1 to members.
 below() {
   for folder in "$1"/*/; do
@@ -159,6 +203,8 @@ answers() {
   while [ $# -gt 2 ]; do
     if [ "$1" = program ]; then
       program "$3"
+    elif [ "$1" = sockets ]; then
+      sockets "$3"
     elif ! resolve "$2" "$3"; then
       mark none
     else
@@ -168,6 +214,7 @@ answers() {
         tree) tree ;;
         cgroup) cgroup ;;
         listeners) cgroup && listening=$listening$path$nl ;;
+        folder | table | crontab) "$1" ;;
       esac
     fi
     shift 3

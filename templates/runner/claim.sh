@@ -46,5 +46,6 @@ claim() {
 # Gives the claim back, so that nothing is left of it.
 unclaim() {
   mv "$claims/$unit" "$claims/.gone.$$" 2>/dev/null && rm -rf "$claims/.gone.$$"
-  rmdir "$claims" 2>/dev/null
+  # Others may have theirs in there.
+  rmdir "$claims" 2>/dev/null || :
 }

@@ -1,9 +1,9 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 # --- the runner itself ---
 
-# Sets what the definition cannot say of itself: release and digest are in its header.
+# Sets what the definition $1 cannot say of itself: release and digest are in its header.
 read_header() {
-  { read -r _ && read -r mark; } <"$0"
+  { read -r _ && read -r mark; } <"$1"
   release=${mark#*release=} release=${release%% *}
   definition=${mark#*sha256=} definition=${definition%% *}
   case $release in '' | *[!0-9]*) release=0 ;; esac
@@ -16,7 +16,7 @@ take_over() {
   # shellcheck disable=SC1090
   . "$0"
   reading=''
-  read_header
+  read_header "$0"
   set_limits
   note "$state"
 }
@@ -62,14 +62,17 @@ set_up() {
   if ! claim; then
     if [ -n "$words" ]; then
       answer "failed cannot write below $claims: ${words##*: }"
+    elif [ -z "$holder" ]; then
+      # It changes hands just now.
+      answer again
     else
-      answer "held ${holder#*.*.*.}"
+      answer "held ${holder%%.*} ${holder#*.*.*.}"
     fi
     exit 1
   fi
   runner_start=$start uid=$(id -u)
   stopping='' changed='' late='' heard='' waiting='' timer='' nap='' logger='' unlimited='' since=0 restarts=0 ended='' gave_up=false state=starting executable=0
-  read_header
+  read_header "$0"
   words=$(mkdir -p "$registry" "$logs" 2>&1) || refuse "cannot make folder: ${words#*: }"
   if ! recall && [ -n "$damaged" ] && ! set_aside; then
     refuse "the record $registry/$unit.json can neither be read nor be put aside: ${words##*: }"

@@ -19,13 +19,16 @@ start() {
     )
     case $said in
       ok) exit 0 ;;
+      again) ;;
       held*)
         this_host
-        if [ "$said" != "held $node" ]; then
-          echo "it is supervised on ${said#held }, which has the same state folder" >&2
+        number=${said#held } number=${number%% *}
+        if [ "$said" != "held $number $node" ]; then
+          echo "it is supervised on ${said#held * }, which has the same state folder" >&2
           exit 1
         fi
-        recall
+        # A runner whose record was damaged writes it anew.
+        recall || kill -HUP "$number" 2>/dev/null
         case $was_state in running | starting | backoff) exit 0 ;; esac
         ;;
       *) break ;;
@@ -38,14 +41,17 @@ start() {
   exit 1
 }
 
-# Stops the unit within $1 seconds: by its runner, or in place of one that has died.
+# Stops the unit within $1 seconds: by its runner, or in place of one that has died. A runner that was started meanwhile is
+# left alone: whoever asked for this may be gone, and somebody else at work.
 stop() {
-  stop_timeout=$1
+  stop_timeout=$1 met=''
   tries=$((stop_timeout * 10 + 150))
   until claim || [ -n "$words" ] || [ "$tries" -eq 0 ]; do
     tries=$((tries - 1))
+    met=${met:-$holder}
+    case $holder in "$met" | '') ;; *) exit 0 ;; esac
     number=${holder%%.*} born=${holder#*.}
-    is_dead "$holder" || ! lives "$number" "${born%%.*}" || kill -TERM "$number" 2>/dev/null
+    [ -z "$holder" ] || is_dead "$holder" || ! lives "$number" "${born%%.*}" || kill -TERM "$number" 2>/dev/null
     doze 0.1
   done
   if [ ! -e "$ours" ]; then
@@ -96,18 +102,20 @@ send() {
   exit 0
 }
 
-# Has runners take over definitions that have changed, given as pairs of unit and digest; waits until they have.
+# Has runners take over what has changed of the definitions in folder $1; waits until they have.
 refresh() {
-  while [ $# -gt 1 ]; do
-    unit=$1
+  for name in "$registry"/*.json; do
+    unit=${name##*/}
+    unit=${unit%.json}
+    [ -f "$1/$unit.sh" ] || continue
+    read_header "$1/$unit.sh"
     tries=100
-    while recall && [ "$was_boot" = "$boot" ] && [ "$was_definition" != "$2" ] && [ "$tries" -gt 0 ] &&
+    while recall && [ "$was_boot" = "$boot" ] && [ "$was_definition" != "$definition" ] && [ "$tries" -gt 0 ] &&
       lives "$was_runner" "$was_runner_start"; do
       [ $((tries % 20)) -ne 0 ] || kill -HUP "$was_runner" 2>/dev/null
       tries=$((tries - 1))
       doze 0.05
     done
-    shift 2
   done
 }
 
@@ -119,4 +127,4 @@ else
   shift 4
   this_host
 fi
-"$verb" "$@"
+"$verb" "$@" </dev/null

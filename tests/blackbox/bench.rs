@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use super::lab::{LabHost, lab};
 use super::project::Project;
 use super::run::{Run, Running};
-use super::target::{Reach, Target};
+use super::target::{Manager, Reach, Target};
 
 pub(crate) const UNITBEE: &str = env!("CARGO_BIN_EXE_unitbee");
 
@@ -45,7 +45,11 @@ impl Bench {
             bench.pour("cat >/usr/local/bin/unitbee; chmod 755 /usr/local/bin/unitbee", &program);
             // The sshd is only the bench's own way in: many at once are to meet at unitbee, not at it.
             let many = "MaxStartups 100\nMaxSessions 100\n";
-            bench.pour("cat >/etc/ssh/sshd_config.d/bench.conf; systemctl reload ssh", many.as_bytes());
+            let reload = match target.manager {
+                Manager::Systemd => "systemctl reload ssh",
+                Manager::Runner => "kill -HUP $(cat /run/sshd.pid)",
+            };
+            bench.pour(&format!("cat >/etc/ssh/sshd_config.d/bench.conf; {reload}"), many.as_bytes());
         }
         Some(bench)
     }
@@ -119,6 +123,10 @@ impl Bench {
     /// Runs a script on the host as the user of the services, past sshd and without a session.
     #[track_caller]
     pub(crate) fn sh(&self, script: &str) -> String {
+        if self.target.busybox {
+            let user = "export HOME=/home/bee USER=bee PATH=/usr/local/bin:/usr/bin:/bin; set -eu";
+            return self.inside(&["su", "bee", "-s", "/bin/sh", "-c", &format!("{user}\n{script}")], b"");
+        }
         let user = "env -i HOME=/home/bee USER=bee PATH=/usr/local/bin:/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 \
                     setpriv --reuid=1000 --regid=1000 --init-groups sh -euc \"$0\"";
         self.inside(&["sh", "-c", user, script], b"")
@@ -163,9 +171,19 @@ impl Bench {
 
     /// What to look at when something went wrong.
     pub(crate) fn last_words(&self) -> String {
-        let look = "echo '-- units'; systemctl --user list-units --all --no-legend --plain 'web*' '*.slice' || true
-            echo '-- files'; find .config .local -type f 2>/dev/null || true
-            echo '-- journal'; journalctl --user --no-pager --quiet -n 40 -o short-precise -t systemd -t web-main || true";
+        let look = match self.target.manager {
+            Manager::Systemd => {
+                "echo '-- units'; systemctl --user list-units --all --no-legend --plain 'web*' '*.slice' || true
+                echo '-- files'; find .config .local -type f 2>/dev/null || true
+                echo '-- journal'
+                journalctl --user --no-pager --quiet -n 40 -o short-precise -t systemd -t web-main || true"
+            }
+            Manager::Runner => {
+                "echo '-- files'; find .config .local -type f 2>/dev/null || true
+                echo '-- records'; cat .local/state/unitbee/registry/*.json || true
+                echo '-- logs'; tail -n 40 .local/state/unitbee/log/*/*.log || true"
+            }
+        };
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.sh(&format!("cd; {look}")))).unwrap_or_default()
     }
 }

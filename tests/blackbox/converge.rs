@@ -5,6 +5,7 @@ use std::io::Write;
 
 use super::bench::Bench;
 use super::manifest::web;
+use super::target::Manager;
 
 /// Names that `status --json` always has.
 const STABLE: &str = "host unit service instance manager state pid since restarts memory_bytes cpu_percent tasks health \
@@ -22,13 +23,15 @@ pub(crate) fn subject(bench: &Bench) {
 
 fn installs(bench: &Bench) -> u32 {
     bench.project.write("unitbee.toml", web(&[], ""));
-    bench.unitbee(&["plan"]).exits(2).says("web-main.service").says("+ExecStart=");
-    assert!(bench.files(".service").is_empty(), "plan wrote files");
+    bench.unitbee(&["plan"]).exits(2).says(bench.definition()).says(&format!("+{}=", bench.command_key()));
+    assert!(bench.files(bench.definition()).is_empty(), "plan wrote files");
     bench.unitbee(&["apply"]).exits(0).says("web-main is healthy after");
     let pid = bench.running("web-main");
     bench.assert_healthy(pid);
     assert!(bench.is_enabled("web-main"));
-    assert_eq!(bench.property("web-main", "Slice"), "rbee.slice");
+    if bench.target.manager == Manager::Systemd {
+        assert_eq!(bench.property("web-main", "Slice"), "rbee.slice");
+    }
     let program = bench.program(pid);
     assert!(program.starts_with("/home/bee/.local/share/unitbee/store/") && program.ends_with("/daemon"), "{program}");
     bench.unitbee(&["status"]).exits(0).says("running").says("healthy");
@@ -57,10 +60,10 @@ fn replaces_what_changed(bench: &Bench, pid: u32) -> u32 {
     bench
         .unitbee(&["plan"])
         .exits(2)
-        .says("-ExecStart=")
-        .says("+ExecStart=")
-        .says("\"two\"")
-        .says("restart web-main: ExecStart changed");
+        .says(&format!("-{}=", bench.command_key()))
+        .says(&format!("+{}=", bench.command_key()))
+        .says("two")
+        .says(&format!("restart web-main: {} changed", bench.command_key()));
     assert_eq!(bench.running("web-main"), pid, "plan did something");
     bench.unitbee(&["apply"]).exits(0).says("stopped web-main by its shutdown URL").says("web-main is healthy after");
     let new = bench.running("web-main");
@@ -72,19 +75,27 @@ fn replaces_what_changed(bench: &Bench, pid: u32) -> u32 {
 }
 
 fn changes_limits_of_a_running_process(bench: &Bench, pid: u32) {
-    assert_eq!(bench.property("web-main", "MemoryMax"), "infinity");
+    let is_systemd = bench.target.manager == Manager::Systemd;
     let limits = r#"limits = { memory = "200M", tasks = 77 }"#;
     bench.project.write("unitbee.toml", web(&["--version", "two"], limits));
-    bench.unitbee(&["plan"]).exits(2).says("+MemoryMax=").hides("restart web-main");
+    bench
+        .unitbee(&["plan"])
+        .exits(2)
+        .says(if is_systemd { "+MemoryMax=" } else { "+memory=" })
+        .hides("restart web-main");
     bench.unitbee(&["apply"]).exits(0).says("daemon-reload").hides("stopped");
     assert_eq!(bench.running("web-main"), pid, "new limits need no new process");
-    assert_eq!(bench.property("web-main", "MemoryMax"), (200 << 20).to_string());
-    assert_eq!(bench.property("web-main", "TasksMax"), "77");
+    if is_systemd {
+        assert_eq!(bench.property("web-main", "MemoryMax"), (200 << 20).to_string());
+        assert_eq!(bench.property("web-main", "TasksMax"), "77");
+    }
     let status = bench.unitbee(&["status", "--json"]).exits(0).json();
     let flags = status[0]["flags"].as_array().unwrap();
     let gap = flags.iter().find(|flag| flag["kind"] == "limit-not-effective");
     assert_eq!(gap.is_none(), bench.target.limits_hold, "{status:#}");
-    let only: Vec<_> = flags.iter().filter(|flag| flag["kind"] != "limit-not-effective").collect();
+    let expected: &[&str] =
+        if is_systemd { &["limit-not-effective"] } else { &["limit-not-effective", "not-persistent"] };
+    let only: Vec<_> = flags.iter().filter(|flag| !expected.contains(&flag["kind"].as_str().unwrap())).collect();
     assert!(only.is_empty(), "{only:?}");
 }
 
@@ -109,7 +120,7 @@ fn ships_a_new_binary(bench: &Bench, pid: u32) {
     let old = bench.program(pid);
     grow_daemon(bench);
     let token = [("TOKEN", "other")];
-    bench.unitbee_with(&token, &["plan"]).exits(2).says("restart web-main: ExecStart changed");
+    bench.unitbee_with(&token, &["plan"]).exits(2).says(&format!("restart web-main: {} changed", bench.command_key()));
     bench.unitbee_with(&token, &["apply"]).exits(0);
     let new = bench.running("web-main");
     bench.assert_healthy(new);

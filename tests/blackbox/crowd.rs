@@ -34,7 +34,7 @@ fn assert_one(bench: &Bench, version: &str, release: u64) {
     bench.assert_healthy(pid);
     assert_eq!(bench.get(8080, "/health").1.trim(), format!("ok version={version} pid={pid}"));
     assert_eq!(bench.processes("web-main"), [pid]);
-    let starts = bench.sh("journalctl --user --quiet --output=cat --unit=web-main");
+    let starts = bench.said("web-main");
     assert_eq!(
         starts.matches(&format!("daemon {version} is up")).count(),
         1,

@@ -71,10 +71,9 @@ fn one_that_is_healthy_for_a_moment_only_does_not_pass(bench: &Bench) {
 
 fn a_stranger_on_the_port_does_not_pass(bench: &Bench) {
     let program = std::fs::read(bench.project.work().join("daemon")).unwrap();
-    bench.pour("cat >/srv/stranger; chmod 755 /srv/stranger", &program);
-    bench.sh(
-        "systemctl --user stop web-main.service; systemd-run --user --quiet --unit=stranger /srv/stranger --port 8080",
-    );
+    bench.pour("mkdir -p /srv; cat >/srv/stranger; chmod 755 /srv/stranger", &program);
+    bench.stop_behind("web-main");
+    let stranger = bench.stranger("/srv/stranger --port 8080");
     bench.until("the stranger answers", Duration::from_secs(10), |bench| bench.get(8080, "/health").0 == 200);
 
     bench.project.write("unitbee.toml", manifest(8081, "2s", "no", &[]));
@@ -84,7 +83,7 @@ fn a_stranger_on_the_port_does_not_pass(bench: &Bench) {
     bench.project.write("unitbee.toml", manifest(8080, "30s", "no", &[]));
     bench.unitbee(&["apply"]).exits(1).says("web-main failed: exit code 98");
 
-    bench.sh("systemctl --user stop stranger.service");
+    bench.root(&format!("kill {stranger}"));
     bench.unitbee(&["apply"]).exits(0).says("web-main is healthy after");
     bench.assert_healthy(bench.running("web-main"));
 }

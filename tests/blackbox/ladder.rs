@@ -18,7 +18,8 @@ const SERVICES: [(&str, &str, &str, &str); 6] = [
 pub(crate) fn subject(bench: &Bench) {
     bench.project.write("unitbee.toml", manifest());
     bench.unitbee(&["apply"]).exits(0);
-    let stranger = stranger(bench);
+    // A process of the same user that looks just like a child of the daemon.
+    let stranger = bench.stranger("sleep 1000");
     let units: Vec<String> = SERVICES.iter().map(|(name, ..)| format!("{name}-main")).collect();
     let all: Vec<Vec<u32>> = units.iter().map(|unit| bench.processes(unit)).collect();
     assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 1, 3, 1], "{all:?}");
@@ -62,10 +63,4 @@ stop = {{ {url}{drain}term = "1s" }}
         .unwrap();
     }
     text
-}
-
-/// A process of the same user that looks just like a child of the daemon.
-fn stranger(bench: &Bench) -> u32 {
-    bench.sh("systemd-run --user --quiet --unit=stranger sleep 1000");
-    bench.property("stranger", "MainPID").parse().unwrap()
 }

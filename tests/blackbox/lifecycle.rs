@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::bench::Bench;
 use super::manifest::web;
+use super::target::Manager;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -55,6 +56,11 @@ fn restarts(bench: &Bench) {
 
 fn reloads(bench: &Bench) {
     let pid = bench.running("web-main");
+    if bench.target.manager == Manager::Runner {
+        bench.unitbee(&["reload"]).exits(1).says("`unitbee restart web-main`");
+        assert_eq!(bench.running("web-main"), pid);
+        return;
+    }
     bench.unitbee(&["reload"]).exits(0).says("reloaded");
     bench.root("rm /tmp/reloaded");
     assert_eq!(bench.running("web-main"), pid);
@@ -75,6 +81,10 @@ fn signals(bench: &Bench) {
 }
 
 fn enables_and_disables(bench: &Bench) {
+    if bench.target.manager == Manager::Runner {
+        assert!(bench.is_enabled("web-main"));
+        return;
+    }
     let pid = bench.running("web-main");
     bench.unitbee(&["disable"]).exits(0).says("disabled");
     assert!(!bench.is_enabled("web-main"));
@@ -91,7 +101,7 @@ fn ensures(bench: &Bench) {
     bench.unitbee(&["ensure"]).exits(0).says(&format!("runs already as process {pid}"));
     assert_eq!(bench.running("web-main"), pid);
 
-    bench.sh("systemctl --user stop web-main.service");
+    bench.stop_behind("web-main");
     bench.unitbee(&["ensure"]).exits(0).says("healthy after");
     let pid = bench.running("web-main");
     bench.assert_healthy(pid);
@@ -100,7 +110,8 @@ fn ensures(bench: &Bench) {
     bench.unitbee(&["apply"]).exits(0);
     let pid = bench.running("web-main");
     bench.until("it is older than its time to get healthy", SOON, |bench| {
-        let age: u64 = bench.root(&format!("ps -o etimes= -p {pid}")).trim().parse().unwrap();
+        let age: u64 =
+            bench.root(&format!("echo $(($(date +%s) - $(stat -c %Y /proc/{pid})))")).trim().parse().unwrap();
         age > 2
     });
     bench.root(&format!("kill -STOP {pid}"));
@@ -113,11 +124,15 @@ fn ensures(bench: &Bench) {
 fn waits(bench: &Bench) {
     bench.project.write("unitbee.toml", web(&["--health-after", "1500"], "").replace("30s", "3s"));
     bench.unitbee(&["apply"]).exits(0);
-    bench.sh("systemctl --user restart web-main.service");
+    bench.stop_behind("web-main");
+    match bench.target.manager {
+        Manager::Systemd => bench.sh("systemctl --user start web-main.service"),
+        Manager::Runner => bench.sh("sh ~/.config/unitbee/web-main.sh start"),
+    };
     assert_eq!(bench.get(8080, "/health").0, 503);
     bench.unitbee(&["wait"]).exits(0).says("is healthy");
     assert_eq!(bench.get(8080, "/health").0, 200);
-    bench.sh("systemctl --user stop web-main.service");
+    bench.stop_behind("web-main");
     bench.unitbee(&["wait"]).exits(1).says("web-main is not healthy within 3s: it is stopped");
     assert_eq!(bench.pid("web-main"), None, "it only waits");
 }

@@ -44,7 +44,10 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use self::bench::Bench;
-use self::target::{HERE, NO_POLKIT, SYSTEMD_247, SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target, VM};
+use self::target::{
+    HERE, NO_POLKIT, RUNNER, RUNNER_BUSYBOX, RUNNER_HERE, SYSTEMD_247, SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target,
+    VM,
+};
 
 /// Trials at once.
 const AT_ONCE: usize = 6;
@@ -52,7 +55,14 @@ const AT_ONCE: usize = 6;
 type Subject = fn(&Bench);
 
 /// All that subjects of the spine must hold on.
-const ALL: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE];
+const ALL: &[&Target] =
+    &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX];
+
+/// Every systemd, where the runner has no such thing.
+const SYSTEMD: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE];
+
+/// Enough for what both supervisors must hold on.
+const BOTH: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX];
 
 /// Enough for what depends on unitbee more than on its host.
 const FEW: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &HERE];
@@ -62,16 +72,16 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("limits", limits::subject, &[&VM, &SYSTEMD_247, &SYSTEMD_262]),
     ("converge", converge::subject, ALL),
     ("crash", crash::subject, ALL),
-    ("crowd", crowd::subject, FEW),
+    ("crowd", crowd::subject, BOTH),
     // unitbee ships itself here, and needs a libc of this machine's age.
     ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE]),
-    ("gate", gate::subject, FEW),
-    ("killed", killed::subject, FEW),
+    ("gate", gate::subject, BOTH),
+    ("killed", killed::subject, BOTH),
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
     ("logs", logs::subject, FEW),
     ("ownership", ownership::subject, FEW),
-    ("persistence", persistence::subject, ALL),
+    ("persistence", persistence::subject, SYSTEMD),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("secrets", secrets::subject, FEW),
     ("terminal", terminal::subject, &[&SYSTEMD_262]),

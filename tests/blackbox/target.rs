@@ -10,10 +10,21 @@ pub(crate) struct Target {
     pub(crate) base: &'static str,
     /// Options of `lab up`.
     pub(crate) options: &'static [&'static str],
+    /// Who runs the services there.
+    pub(crate) manager: Manager,
+    /// Whether its userland is that of busybox.
+    pub(crate) busybox: bool,
     /// Where unitbee runs.
     pub(crate) reach: Reach,
     /// Whether limits hold there: the lab's containers may have no controllers.
     pub(crate) limits_hold: bool,
+}
+
+/// Who runs services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manager {
+    Systemd,
+    Runner,
 }
 
 /// Where unitbee runs.
@@ -40,6 +51,21 @@ pub(crate) static NO_POLKIT: Target = over_ssh("no-polkit", "trixie", &["--suite
 /// A machine with a kernel of its own, where limits hold. Emulated, a login to it takes seconds.
 pub(crate) static VM: Target = Target { limits_hold: true, ..over_ssh("vm", "vm", &["--kind", "vm"]) };
 
+/// The same userland as the newest systemd's, without an init.
+pub(crate) static RUNNER: Target =
+    Target { manager: Manager::Runner, ..over_ssh("runner", "trixie", &["--suite", "trixie", "--kind", "bare"]) };
+
+/// Without an init too, and unitbee is on the host itself.
+pub(crate) static RUNNER_HERE: Target = Target {
+    manager: Manager::Runner,
+    reach: Reach::Here,
+    ..over_ssh("runner-here", "bookworm", &["--suite", "bookworm", "--kind", "bare"])
+};
+
+/// A host of busybox and dropbear.
+pub(crate) static RUNNER_BUSYBOX: Target =
+    Target { manager: Manager::Runner, busybox: true, ..over_ssh("runner-busybox", "busybox", &["--kind", "busybox"]) };
+
 const fn over_ssh(name: &'static str, base: &'static str, options: &'static [&'static str]) -> Target {
-    Target { name, base, options, reach: Reach::Ssh, limits_hold: false }
+    Target { name, base, options, manager: Manager::Systemd, busybox: false, reach: Reach::Ssh, limits_hold: false }
 }

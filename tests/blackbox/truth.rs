@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::bench::Bench;
+use super::target::Manager;
 
 /// What is known of a file without reading it: anything that writes it changes this.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +18,91 @@ pub(crate) struct Stamp {
 }
 
 impl Bench {
-    /// A property of a unit as the user's manager has it.
+    /// A property of a unit as the user's manager has it; of the runner, what its record says under systemd's names.
     #[track_caller]
     pub(crate) fn property(&self, unit: &str, name: &str) -> String {
+        if self.target.manager == Manager::Runner {
+            return self.noted(unit, name);
+        }
         let unit = if unit.contains('.') { unit.to_owned() } else { format!("{unit}.service") };
         self.sh(&format!("systemctl --user show --value --property={name} {unit}")).trim().to_owned()
+    }
+
+    fn noted(&self, unit: &str, names: &str) -> String {
+        let record = self.record(unit);
+        let state = record["state"].as_str().unwrap_or("stopped");
+        let word = |name: &str| match name {
+            "ActiveState" if state == "failed" => "failed".to_owned(),
+            "ActiveState" if state == "stopped" => "inactive".to_owned(),
+            "ActiveState" => "active".to_owned(),
+            "SubState" => state.to_owned(),
+            "NRestarts" => record["restarts"].to_string(),
+            "MainPID" => record["pid"].to_string(),
+            "InvocationID" => record["invocation"].to_string(),
+            other => panic!("the runner has no {other}"),
+        };
+        names.split(',').map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What the runner of a unit noted.
+    #[track_caller]
+    pub(crate) fn record(&self, unit: &str) -> serde_json::Value {
+        let text = self.sh(&format!("cat ~/.local/state/unitbee/registry/{unit}.json 2>/dev/null || true"));
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Everything that a unit has said.
+    #[track_caller]
+    pub(crate) fn said(&self, unit: &str) -> String {
+        self.sh(&match self.target.manager {
+            Manager::Systemd => format!("journalctl --user --quiet --output=cat --unit={unit}"),
+            Manager::Runner => format!("cat ~/.local/state/unitbee/log/{unit}/*.log"),
+        })
+    }
+
+    /// Stops a unit without unitbee.
+    #[track_caller]
+    pub(crate) fn stop_behind(&self, unit: &str) {
+        match self.target.manager {
+            Manager::Systemd => drop(self.sh(&format!("systemctl --user stop {unit}.service"))),
+            Manager::Runner => {
+                self.sh(&format!("kill {} || true", self.record(unit)["runner"]));
+                self.until("its runner ended", Duration::from_secs(30), |bench| {
+                    bench.sh(&format!("ls ~/.local/state/unitbee/claims/{unit} 2>/dev/null || true")).is_empty()
+                });
+            }
+        }
+    }
+
+    /// Starts a program of its own that has nothing to do with any unit; gives its number.
+    #[track_caller]
+    pub(crate) fn stranger(&self, command: &str) -> u32 {
+        match self.target.manager {
+            Manager::Systemd => {
+                self.sh(&format!("systemd-run --user --quiet --unit=stranger {command}"));
+                self.property("stranger", "MainPID").parse().unwrap()
+            }
+            Manager::Runner => {
+                let pid = self.sh(&format!("setsid {command} >/dev/null 2>&1 </dev/null & echo $!"));
+                pid.trim().parse().unwrap()
+            }
+        }
+    }
+
+    /// Name of the file that defines `web-main`.
+    pub(crate) fn definition(&self) -> &'static str {
+        match self.target.manager {
+            Manager::Systemd => "web-main.service",
+            Manager::Runner => "web-main.sh",
+        }
+    }
+
+    /// The setting that a plan names when a service is to be another command.
+    pub(crate) fn command_key(&self) -> &'static str {
+        match self.target.manager {
+            Manager::Systemd => "ExecStart",
+            Manager::Runner => "command",
+        }
     }
 
     /// Main process of a unit that runs.
@@ -42,12 +123,27 @@ impl Bench {
     /// Tells whether the supervisor starts it at boot.
     #[track_caller]
     pub(crate) fn is_enabled(&self, unit: &str) -> bool {
+        if self.target.manager == Manager::Runner {
+            // These hosts have no cron, and status must say what that means.
+            let status = self.unitbee(&["status", unit, "--json"]).json();
+            let flags = status[0]["flags"].to_string();
+            return flags.contains("not-persistent") && flags.contains("cron");
+        }
         self.sh(&format!("systemctl --user is-enabled {unit}.service 2>&1 || true")).trim() == "enabled"
     }
 
     /// Processes in the unit's cgroup and below.
     #[track_caller]
     pub(crate) fn processes(&self, unit: &str) -> Vec<u32> {
+        if self.target.manager == Manager::Runner {
+            let Some(run) = self.record(unit)["invocation"].as_str().map(str::to_owned) else { return Vec::new() };
+            let pids = self.root(&format!(
+                "for pid in /proc/[0-9]*; do
+                  tr '\\0' '\\n' 2>/dev/null <$pid/environ | grep -qx INVOCATION_ID={run} && echo ${{pid#/proc/}}
+                done; true"
+            ));
+            return pids.lines().filter_map(|pid| pid.parse().ok()).collect();
+        }
         let pids = self.root(&format!(
             "find /sys/fs/cgroup -path '*/{unit}.service/*' -name cgroup.procs -exec cat {{}} + 2>/dev/null || true"
         ));
@@ -57,6 +153,14 @@ impl Bench {
     /// Sends a request from inside the host to a service of the bench's daemon; answers with status and body.
     #[track_caller]
     pub(crate) fn get(&self, port: u16, path: &str) -> (u16, String) {
+        if self.target.busybox {
+            let ask =
+                format!("printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' | nc -w 5 127.0.0.1 {port} 2>/dev/null || true");
+            let answer = self.sh(&ask);
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+            let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+            return (status.unwrap_or(0), body.to_owned());
+        }
         let curl = format!("curl -s --max-time 5 -w '\\n%{{http_code}}' http://127.0.0.1:{port}{path} || true");
         let answer = self.sh(&curl);
         let (body, status) = answer.trim_end().rsplit_once('\n').unwrap_or(("", "0"));
@@ -79,10 +183,14 @@ impl Bench {
     /// Everything in the user's home, by path.
     #[track_caller]
     pub(crate) fn home(&self) -> BTreeMap<String, Stamp> {
-        let found = self.root("find /home/bee -mindepth 1 -printf '%p\\t%m\\t%y\\t%i\\t%T@\\n'");
+        let found = if self.target.busybox {
+            self.root("find /home/bee -mindepth 1 -exec stat -c '%n\t%a\t%F\t%i\t%Y' {} +")
+        } else {
+            self.root("find /home/bee -mindepth 1 -printf '%p\\t%m\\t%y\\t%i\\t%T@\\n'")
+        };
         let entry = |line: &str| {
             let mut fields = line.split('\t').map(str::to_owned);
-            let (path, mode, is_folder) = (fields.next()?, fields.next()?, fields.next()? == "d");
+            let (path, mode, is_folder) = (fields.next()?, fields.next()?, fields.next()?.starts_with('d'));
             Some((path, Stamp { mode, is_folder, inode: fields.next()?, changed: fields.next()? }))
         };
         found.lines().filter_map(entry).collect()
@@ -97,6 +205,9 @@ impl Bench {
     /// How often the user's manager has read its unit files again.
     #[track_caller]
     pub(crate) fn reloads(&self) -> usize {
+        if self.target.manager == Manager::Runner {
+            return usize::try_from(self.record("web-main")["generation"].as_u64().unwrap_or(0)).unwrap();
+        }
         self.root("journalctl --sync; journalctl --quiet --output=cat _UID=1000")
             .lines()
             .filter(|line| line.starts_with("Reloading."))
@@ -106,6 +217,10 @@ impl Bench {
     /// What the user's manager has loaded of ours.
     #[track_caller]
     pub(crate) fn units(&self) -> Vec<String> {
+        if self.target.manager == Manager::Runner {
+            let files = self.sh("find ~/.config/unitbee ~/.local/state/unitbee 2>/dev/null || true");
+            return files.lines().map(str::to_owned).collect();
+        }
         let units = self.sh("systemctl --user list-units --all --full --plain --no-legend 'web-*' rbee.slice");
         units.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
     }

@@ -63,7 +63,7 @@ impl Site {
         let (forwarding, bridge) = match transport {
             Transport::Bus | Transport::ForwardedBus => ("yes", "755"),
             Transport::StdioBridge => ("no", "755"),
-            Transport::Systemctl => ("no", "000"),
+            Transport::Systemctl | Transport::Shell => ("no", "000"),
         };
         self.root(&format!(
             "echo AllowStreamLocalForwarding {forwarding} >/etc/ssh/sshd_config.d/test.conf

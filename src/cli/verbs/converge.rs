@@ -1,7 +1,6 @@
 //! plan, apply, install-unit, uninstall.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -38,7 +37,7 @@ pub async fn plan(global: &Global, args: &Converge, output: Output) -> Result<Ex
     let fates = rollout::each(jobs, |(job, wanted)| {
         let owner = owner.as_str();
         async move {
-            let order = Order { wanted: &wanted, choices, owner, patience: Duration::ZERO };
+            let order = Order { wanted: &wanted, choices, owner, patience: Duration::ZERO, supervisor: job.supervisor };
             let plan = preview(&job.host, &order, &|_| ()).await.map_err(anyhow::Error::from);
             (job.host, plan)
         }
@@ -161,7 +160,13 @@ pub(super) async fn carry_out(jobs: Vec<(Job, Vec<Wanted>)>, wish: &Wish, output
     let fates = rollout::each(jobs, |(job, wanted)| {
         let (progress, owner) = (&progress, owner.as_str());
         async move {
-            let order = Order { wanted: &wanted, choices: wish.choices, owner, patience: wish.patience };
+            let order = Order {
+                wanted: &wanted,
+                choices: wish.choices,
+                owner,
+                patience: wish.patience,
+                supervisor: job.supervisor,
+            };
             let done = converge(&job, &order, wish, progress).await;
             match &done {
                 Ok(applied) => progress.done(job.host.name(), &summary(applied), &value(job.host.as_ref(), applied)),
@@ -183,7 +188,7 @@ async fn converge(job: &Job, order: &Order<'_>, wish: &Wish, progress: &Progress
     let sink = |event: Event| progress.event(job.host.name(), &event);
     let mut applied = apply(&job.host, order, &sink).await?;
     if wish.strict_limits {
-        applied.gaps = limit_gaps(&status(&job.host, &job.subjects).await?);
+        applied.gaps = limit_gaps(&status(&job.host, &job.subjects, job.supervisor).await?);
         if let Some((unit, gap)) = applied.gaps.first() {
             anyhow::bail!("{unit} runs, but a limit does not hold: {gap}");
         }
@@ -260,7 +265,7 @@ pub(super) async fn remove_all(jobs: Vec<Job>, patience: Duration, output: Outpu
         let (progress, owner) = (&progress, owner.as_str());
         async move {
             let units = job.units();
-            let done = remove(&job.host, &units, owner, patience, progress).await;
+            let done = remove(&job, owner, patience, progress).await;
             match &done {
                 Ok(gone) => progress.done(job.host.name(), &removed(&units, gone), &removal(&job, gone)),
                 Err(error) => progress.failed(job.host.name(), &failure(job.host.as_ref(), error)),
@@ -272,16 +277,10 @@ pub(super) async fn remove_all(jobs: Vec<Job>, patience: Duration, output: Outpu
     Ok(report(output, &fates))
 }
 
-async fn remove(
-    host: &Arc<dyn Host>,
-    units: &[String],
-    owner: &str,
-    patience: Duration,
-    progress: &Progress,
-) -> Result<Vec<String>> {
-    let order = Order { wanted: &[], choices: Choices::default(), owner, patience };
-    let sink = |event: Event| progress.event(host.name(), &event);
-    Ok(uninstall(host, units, &order, &sink).await?)
+async fn remove(job: &Job, owner: &str, patience: Duration, progress: &Progress) -> Result<Vec<String>> {
+    let order = Order { wanted: &[], choices: Choices::default(), owner, patience, supervisor: job.supervisor };
+    let sink = |event: Event| progress.event(job.host.name(), &event);
+    Ok(uninstall(&job.host, &job.units(), &order, &sink).await?)
 }
 
 fn removed(units: &[String], gone: &[String]) -> String {

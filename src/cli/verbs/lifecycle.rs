@@ -18,7 +18,7 @@ use crate::lifecycle::service::Started;
 use crate::lifecycle::{Ensured, Service, Stopped, ensure_daemon_running};
 use crate::service::record::Record;
 use crate::service::spec::Stop;
-use crate::supervisor::{self, Supervisor, Whom, layout};
+use crate::supervisor::{self, Manager, Supervisor, Whom, layout};
 
 /// A verb on one unit.
 #[derive(Debug, Clone, Copy)]
@@ -72,10 +72,14 @@ pub(super) async fn on_hosts(jobs: Vec<Job>, verb: Verb, output: Output) -> Resu
 }
 
 async fn on_host(job: &Job, verb: Verb, progress: &Progress) -> Result<()> {
-    let asks = job.subjects.iter().map(|subject| Ask::File(layout::current_spec(&subject.unit))).collect();
+    let units = job.units();
+    let mut asks = Manager::ask_installed(&units);
+    asks.extend(units.iter().map(|unit| Ask::File(layout::current_spec(unit))));
     let (observation, approach) = supervisor::query(&job.host, &Query { asks }).await?;
-    let supervisor = Supervisor::connect_by(approach, Arc::clone(&job.host), &observation.facts).await?;
-    for (subject, answer) in job.subjects.iter().zip(observation.answers) {
+    let mut answers = observation.answers.into_iter();
+    let manager = Manager::read_installed(&observation.facts, job.supervisor, units.len(), &mut answers).manager;
+    let supervisor = Supervisor::connect_by(approach, Arc::clone(&job.host), &observation.facts, manager).await?;
+    for (subject, answer) in job.subjects.iter().zip(answers) {
         let record = match answer {
             Answer::File(Some(file)) => Record::parse(&file.content),
             _ => None,

@@ -16,6 +16,7 @@ use super::{Fate, report};
 use crate::deploy::rollout;
 use crate::host::{Facts, Query, printable};
 use crate::observe::logs::{Follower, Line, Source, Wish, recent};
+use crate::supervisor::Manager;
 
 /// How many lines may wait to be printed before hosts are made to wait.
 const AHEAD: usize = 1024;
@@ -65,9 +66,12 @@ struct Newest {
 }
 
 async fn newest(job: &Job, lines: u32) -> Result<Newest> {
-    let facts = job.host.query(&Query::default()).await?.facts;
     let units = job.units();
-    let (lines, source) = recent(job.host.as_ref(), &facts, &Wish { units: &units, lines }).await?;
+    let observation = job.host.query(&Query { asks: Manager::ask_installed(&units) }).await?;
+    let facts = observation.facts;
+    let mut answers = observation.answers.into_iter();
+    let manager = Manager::read_installed(&facts, job.supervisor, units.len(), &mut answers).manager;
+    let (lines, source) = recent(job.host.as_ref(), &facts, manager, &Wish { units: &units, lines }).await?;
     Ok(Newest { facts, lines, source })
 }
 
@@ -78,15 +82,17 @@ async fn follow(jobs: &[Job], fates: &[Fate<Newest>], newest: u32, printer: Prin
     for (job, (_, fate)) in jobs.iter().zip(fates) {
         let Ok(Newest { facts, source, .. }) = fate else { continue };
         let (host, units, sender) = (job.host.clone(), job.units(), sender.clone());
-        let mut follower = Follower::start(&host, facts, &Wish { units: &units, lines: newest }, *source).await?;
-        tasks.spawn(async move {
-            while let Some(line) = follower.next().await? {
-                if sender.send(line).await.is_err() {
-                    break;
+        for mut follower in Follower::start(&host, facts, &Wish { units: &units, lines: newest }, *source).await? {
+            let sender = sender.clone();
+            tasks.spawn(async move {
+                while let Some(line) = follower.next().await? {
+                    if sender.send(line).await.is_err() {
+                        break;
+                    }
                 }
-            }
-            anyhow::Ok(())
-        });
+                anyhow::Ok(())
+            });
+        }
     }
     drop(sender);
     loop {
@@ -124,13 +130,13 @@ impl Printer {
             out.write_all(&line.message)?;
             return out.write_all(b"\n");
         }
-        let time = i64::try_from(line.time).ok().and_then(|time| Timestamp::from_microsecond(time).ok());
-        let time = time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default();
+        let time = line.time.and_then(|time| Timestamp::from_microsecond(i64::try_from(time).ok()?).ok());
+        let time = time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ ").to_string()).unwrap_or_default();
         let from = if self.many {
             format!("{} {} ", printable(line.host.as_bytes()), printable(line.unit.as_bytes()))
         } else {
             String::new()
         };
-        self.output.text(&format!("{time} {from}{}\n", printable(&line.message)))
+        self.output.text(&format!("{time}{from}{}\n", printable(&line.message)))
     }
 }

@@ -21,7 +21,7 @@ pub async fn status(global: &Global, args: &Services, output: Output) -> Result<
 /// Shows how the units of `jobs` are.
 pub(super) async fn show(jobs: Vec<Job>, output: Output) -> Result<Exit> {
     let fates = rollout::each(jobs, |job| async move {
-        let rows = observe::status(&job.host, &job.subjects).await.map_err(anyhow::Error::from);
+        let rows = observe::status(&job.host, &job.subjects, job.supervisor).await.map_err(anyhow::Error::from);
         (job.host, rows)
     })
     .await;

@@ -12,7 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::query::{
-    Answer, Ask, Cgroup, FILE_LIMIT, Facts, FileFound, HostPath, Listener, Observation, Process, Query, TREE_DEPTH,
+    Answer, Ask, Cgroup, Entry, FILE_LIMIT, Facts, FileFound, HostPath, Listener, Observation, Process, Query,
+    TREE_DEPTH, Table,
 };
 use super::super::{HostError, copy_digesting, places::Places, proc};
 
@@ -71,6 +72,10 @@ impl Reader<'_> {
             Ask::Listeners(path) => {
                 Answer::Listeners(self.read(path, |folder| Ok(listeners(folder)))?.unwrap_or_default())
             }
+            Ask::Sockets(pids) => Answer::Listeners(listening(&pids.iter().copied().collect())),
+            Ask::Folder(path) => Answer::Folder(self.read(path, contents)?.unwrap_or_default()),
+            Ask::Processes(path) => Answer::Processes(self.read(path, processes)?.unwrap_or_default()),
+            Ask::Crontab(path) => Answer::Crontab(self.read(path, crontab)?.flatten()),
         })
     }
 
@@ -206,8 +211,54 @@ fn process(pid: u32) -> Option<Process> {
     Some(Process { pid, exe, start })
 }
 
+/// What is in a folder, with what its `.json` files say where that is text.
+fn contents(folder: &Utf8Path) -> io::Result<BTreeMap<String, Option<Vec<u8>>>> {
+    let mut all = BTreeMap::new();
+    for entry in found(fs::read_dir(folder))?.into_iter().flatten() {
+        let Ok(name) = entry?.file_name().into_string() else { continue };
+        if name.starts_with('.') {
+            continue;
+        }
+        let content =
+            if Utf8Path::new(&name).extension() == Some("json") { fs::read(folder.join(&name)).ok() } else { None };
+        all.insert(name, content.filter(|content| content.len() <= FILE_LIMIT && !content.contains(&0)));
+    }
+    Ok(all)
+}
+
+fn processes(there: &Utf8Path) -> io::Result<Table> {
+    if !there.exists() {
+        return Ok(Table::default());
+    }
+    let mut entries = BTreeMap::new();
+    for entry in found(fs::read_dir("/proc"))?.into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if let Some(entry) = proc::entry(&stat) {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let resident = status.lines().find_map(proc::resident).unwrap_or(0);
+            let exe = fs::read_link(format!("/proc/{pid}/exe")).ok().map(|exe| exe.to_string_lossy().into_owned());
+            entries.insert(pid, Entry { resident, exe, ..entry });
+        }
+    }
+    let uptime_usec = proc::uptime_usec(&fs::read("/proc/uptime").unwrap_or_default()).unwrap_or(0);
+    Ok(Table { uptime_usec, entries })
+}
+
+/// Only crontab(1) knows where the crontab of a user is.
+fn crontab(there: &Utf8Path) -> io::Result<Option<Vec<u8>>> {
+    if !there.exists() {
+        return Ok(None);
+    }
+    let Some(path) = program("crontab") else { return Ok(None) };
+    Ok(Some(std::process::Command::new(path).arg("-l").stdin(std::process::Stdio::null()).output()?.stdout))
+}
+
 fn listeners(folder: &Utf8Path) -> Vec<Listener> {
-    let pids = members(folder);
+    listening(&members(folder))
+}
+
+fn listening(pids: &BTreeSet<u32>) -> Vec<Listener> {
     let inodes = pids.iter().flat_map(|pid| sockets(*pid)).collect();
     let mut listening = BTreeSet::new();
     // Of the service's own network namespace, which need not be ours.

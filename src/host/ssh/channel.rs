@@ -111,10 +111,8 @@ impl Channel {
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
             return Err(openssh::Error::Disconnected);
         };
-        if stdin.write_all(script.rest.as_bytes()).await.is_err() {
-            return Err(openssh::Error::Disconnected);
-        }
-        let stdin = Some(stdin);
+        // Where it cannot be written, what the far side has said, or that it has said nothing, tells more.
+        let stdin = stdin.write_all(script.rest.as_bytes()).await.is_ok().then_some(stdin);
         Ok(Self { stdin, stdout, stderr, nonce, ending: Ending { child: Some(child), slot: Some(slot) } })
     }
 

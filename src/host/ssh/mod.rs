@@ -208,23 +208,29 @@ impl Ssh {
 }
 
 /// Names a question as `answers.sh` does, with its path or else its word.
-fn words(ask: &Ask) -> (&'static str, Option<&HostPath>, &str) {
+fn words(ask: &Ask) -> (&'static str, Option<&HostPath>, String) {
+    let at = |what, path| (what, Some(path), String::new());
     match ask {
-        Ask::File(path) => ("file", Some(path), ""),
-        Ask::Size(path) => ("size", Some(path), ""),
-        Ask::Tree(path) => ("tree", Some(path), ""),
-        Ask::Program(name) => ("program", None, name),
-        Ask::Cgroup(path) => ("cgroup", Some(path), ""),
-        Ask::Listeners(path) => ("listeners", Some(path), ""),
+        Ask::File(path) => at("file", path),
+        Ask::Size(path) => at("size", path),
+        Ask::Tree(path) => at("tree", path),
+        Ask::Program(name) => ("program", None, name.clone()),
+        Ask::Cgroup(path) => at("cgroup", path),
+        Ask::Listeners(path) => at("listeners", path),
+        Ask::Sockets(pids) => ("sockets", None, pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+        Ask::Folder(path) => at("folder", path),
+        Ask::Processes(path) => at("table", path),
+        Ask::Crontab(path) => at("crontab", path),
     }
 }
 
 /// The arguments that a query is, three for each question.
-fn arguments(query: &Query) -> impl Iterator<Item = &str> {
-    query.asks.iter().flat_map(|ask| match words(ask) {
-        (what, Some(HostPath { base, rel }), _) => [what, change::base(*base), rel.as_str()],
-        (what, None, word) => [what, "-", word],
-    })
+fn arguments(query: &Query) -> Vec<String> {
+    let three = |ask| match words(ask) {
+        (what, Some(HostPath { base, rel }), _) => [what.to_owned(), change::base(*base).to_owned(), rel.to_string()],
+        (what, None, word) => [what.to_owned(), "-".to_owned(), word],
+    };
+    query.asks.iter().flat_map(three).collect()
 }
 
 /// Tells whether sshd refused one more session, or the master one more client; the first text is that of OpenSSH's
@@ -273,7 +279,8 @@ impl Host for Ssh {
 
     async fn query(&self, query: &Query) -> Result<Observation, HostError> {
         self.check("read", query.asks.iter().filter_map(|ask| words(ask).1), HostPath::fault)?;
-        let args: Vec<&str> = arguments(query).collect();
+        let arguments = arguments(query);
+        let args: Vec<&str> = arguments.iter().map(String::as_str).collect();
         for _ in 0..LOOKS {
             let mut channel = self.start("query", &script::QUERY, &args).await?;
             let spoken = self.converse("query", &mut channel, PATIENCE).await?;
@@ -288,7 +295,8 @@ impl Host for Ssh {
     async fn lock(&self, name: &str, owner: &str, query: &Query) -> Result<(Lease, Observation), HostError> {
         super::check_lock_name(&self.name, name)?;
         self.check("read", query.asks.iter().filter_map(|ask| words(ask).1), HostPath::fault)?;
-        let args: Vec<&str> = [name, owner].into_iter().chain(arguments(query)).collect();
+        let arguments = arguments(query);
+        let args: Vec<&str> = [name, owner].into_iter().chain(arguments.iter().map(String::as_str)).collect();
         let mut channel = self.start("lock", &script::LOCK, &args).await?;
         let spoken = self.converse("lock", &mut channel, PATIENCE).await?;
         let seen = self.observed(query, &channel, &spoken).map_err(|fault| self.fault("lock", fault))?;

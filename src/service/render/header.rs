@@ -68,6 +68,12 @@ pub fn parse(file: &[u8]) -> Option<Header> {
     Some(Header { intact: digest == self::digest(body), ..header })
 }
 
+/// Returns the digest that the mark of a file tells; `None` means that the file is not ours.
+#[must_use]
+pub fn digest_of(file: &[u8]) -> Option<&str> {
+    split(file).map(|(_, digest, _)| digest)
+}
+
 /// Returns what stands behind the mark; the whole file where there is none.
 #[must_use]
 pub fn body(file: &[u8]) -> &[u8] {

@@ -33,6 +33,7 @@ pub static PROGRAM: LazyLock<RunnerProgram> = LazyLock::new(|| {
         include_str!("../../../templates/runner/log.sh"),
         include_str!("../../../templates/runner/service.sh"),
         include_str!("../../../templates/runner/supervise.sh"),
+        include_str!("../../../templates/runner/boot.sh"),
         include_str!("../../../templates/runner/verbs.sh"),
     );
     // What only shellcheck reads of the parts.

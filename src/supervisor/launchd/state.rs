@@ -22,6 +22,9 @@ const SIGTERM: u32 = 15;
 pub fn unit_status(unit: &str, job: &Job, enabled: bool, started: Option<u64>, now: u64) -> UnitStatus {
     let started = job.pid.and(started);
     UnitStatus {
+        no_boot: None,
+        exe: None,
+        unsupervised: false,
         unit: unit.to_owned(),
         installed: true,
         enabled,

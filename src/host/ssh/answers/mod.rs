@@ -9,7 +9,7 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use self::files::Files;
 use self::system::System;
-use super::super::query::{Answer, Ask, Facts, Observation, Query};
+use super::super::query::{Answer, Ask, Facts, Observation, Query, Table};
 
 /// Why there is no [`Observation`].
 #[derive(Debug, PartialEq, Eq)]
@@ -108,6 +108,24 @@ fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>) -> Result
         (Ask::Cgroup(_), "cgroup") => return Ok(Slot::Cgroup(Some(absolute(content)?))),
         (Ask::Listeners(_), "none") => return Ok(Slot::Listeners(None)),
         (Ask::Listeners(_), "cgroup") => return Ok(Slot::Listeners(Some(absolute(content)?))),
+        (Ask::Sockets(_), "sockets") => match records.next() {
+            Some(("tables", tables)) => Answer::Listeners(system::listeners(content, tables)),
+            _ => return garbled("sockets without the tables that tell of them"),
+        },
+        (Ask::Folder(_), "none") => Answer::Folder(BTreeMap::new()),
+        (Ask::Folder(_), "folder") => match records.next() {
+            Some(("lines", lines)) => Answer::Folder(system::folder(content, lines)),
+            _ => return garbled("a folder without what is in it"),
+        },
+        (Ask::Processes(_), "none") => Answer::Processes(Table::default()),
+        (Ask::Processes(_), "table") => match (records.next(), records.next()) {
+            (Some(("programs", programs)), Some(("resident", resident))) => {
+                Answer::Processes(system::table(content, programs, resident))
+            }
+            _ => return garbled("processes without what they run"),
+        },
+        (Ask::Crontab(_), "none") => Answer::Crontab(None),
+        (Ask::Crontab(_), "crontab") => Answer::Crontab(Some(content.to_vec())),
         _ => return garbled(format!("{kind:?} was not asked for")),
     }))
 }

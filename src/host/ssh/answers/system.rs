@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8Path;
 
 use super::super::super::proc;
-use super::super::super::query::{Cgroup, Listener, Process};
+use super::super::super::query::{Cgroup, Entry, Listener, Process, Table};
 
 /// All that was told, by the paths of `/proc` and of the cgroup tree.
 #[derive(Default)]
@@ -65,6 +65,44 @@ impl<'a> System<'a> {
         proc::listeners(self.net, &inodes, &mut found);
         found.into_iter().collect()
     }
+}
+
+/// Puts together what processes listen on, from the listings of their descriptors and the tables of sockets.
+pub(super) fn listeners(descriptors: &[u8], tables: &[u8]) -> Vec<Listener> {
+    let inodes = sockets(descriptors).into_values().flatten().collect();
+    let mut found = BTreeSet::new();
+    proc::listeners(tables, &inodes, &mut found);
+    found.into_iter().collect()
+}
+
+/// Puts together a folder from the names of what is in it and what `grep -H ''` printed of its files.
+pub(super) fn folder(names: &[u8], lines_of: &[u8]) -> BTreeMap<String, Option<Vec<u8>>> {
+    let contents = by_file(lines_of);
+    let entry = |path: &str| {
+        let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;
+        Some((name.to_owned(), contents.get(path).cloned()))
+    };
+    lines(names).filter_map(entry).collect()
+}
+
+/// Puts together the processes: uptime and a line of each stat, where their programs are, and how large they are.
+pub(super) fn table(stats: &[u8], programs: &[u8], resident: &[u8]) -> Table {
+    let pid_of = |path: &str, end: &str| path.strip_prefix("/proc/")?.strip_suffix(end)?.parse::<u32>().ok();
+    let mut entries: BTreeMap<u32, Entry> =
+        by_file(stats).iter().filter_map(|(path, stat)| Some((pid_of(path, "/stat")?, proc::entry(stat)?))).collect();
+    for (pid, exe) in lines(programs).filter_map(executable) {
+        if let Some(entry) = entries.get_mut(&pid) {
+            entry.exe = Some(exe.to_owned());
+        }
+    }
+    for line in lines(resident) {
+        let told =
+            line.split_once(':').and_then(|(path, text)| Some((pid_of(path, "/status")?, proc::resident(text)?)));
+        if let Some((entry, bytes)) = told.and_then(|(pid, bytes)| Some((entries.get_mut(&pid)?, bytes))) {
+            entry.resident = bytes;
+        }
+    }
+    Table { uptime_usec: proc::uptime_usec(stats).unwrap_or(0), entries }
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &str> {

@@ -1,0 +1,112 @@
+//! Which of the three managers a host's services are for.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{SupervisorError, layout};
+use crate::host::{Answer, Ask, Facts};
+
+/// A kind of service manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Manager {
+    /// systemd's user manager.
+    Systemd,
+    /// launchd of macOS.
+    Launchd,
+    /// The runner that unitbee brings along.
+    Runner,
+}
+
+/// A manager, and why it is this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// Which.
+    pub manager: Manager,
+    /// Why.
+    pub why: &'static str,
+}
+
+impl Manager {
+    /// Those under which unitbee can install a service.
+    pub const ALL: [Self; 2] = [Self::Systemd, Self::Runner];
+
+    /// Decides for a host: what is wished, else systemd where it is the init or the user has its bus, launchd on macOS, the
+    /// runner everywhere else.
+    #[must_use]
+    pub fn choose(facts: &Facts, wish: Option<Self>) -> Choice {
+        let (manager, why) = match wish {
+            Some(manager) => (manager, "it was asked for"),
+            None if facts.systemd => (Self::Systemd, "systemd is the host's init"),
+            None if facts.bus => (Self::Systemd, "the user has a bus"),
+            None if facts.os == "Darwin" => (Self::Launchd, "the host runs macOS"),
+            None => (Self::Runner, "the host has no service manager"),
+        };
+        Choice { manager, why }
+    }
+
+    /// The manager that units are under: the chosen one, unless all of them that are installed are under another.
+    /// `installed` are the managers under which some unit has a definition.
+    #[must_use]
+    pub fn of_installed(chosen: Choice, wish: Option<Self>, installed: &[Self]) -> Choice {
+        match installed.first() {
+            Some(other) if wish.is_none() && !installed.contains(&chosen.manager) => {
+                Choice { manager: *other, why: "the service is installed there" }
+            }
+            _ => chosen,
+        }
+    }
+
+    /// Asks under which managers units are installed.
+    #[must_use]
+    pub fn ask_installed(units: &[String]) -> Vec<Ask> {
+        units.iter().flat_map(|unit| Self::ALL.map(|manager| Ask::Size(layout::definition(manager, unit)))).collect()
+    }
+
+    /// Finds the manager of units from the answers to [`ask_installed`](Self::ask_installed).
+    pub fn read_installed(
+        facts: &Facts,
+        wish: Option<Self>,
+        units: usize,
+        answers: &mut impl Iterator<Item = Answer>,
+    ) -> Choice {
+        let answers = answers.take(units * Self::ALL.len());
+        let is_there = |(manager, answer): (Self, Answer)| matches!(answer, Answer::Size(Some(_))).then_some(manager);
+        let installed: Vec<Self> = Self::ALL.into_iter().cycle().zip(answers).filter_map(is_there).collect();
+        Self::of_installed(Self::choose(facts, wish), wish, &installed)
+    }
+
+    /// What it cannot promise on any host, in words.
+    #[must_use]
+    pub fn lacks(self) -> &'static [&'static str] {
+        match self {
+            Self::Systemd => &[],
+            Self::Launchd => &["no cap on processor time or pooled memory"],
+            Self::Runner => &[
+                "no sandbox",
+                "limits only in a cgroup that the user may write",
+                "a start at boot only where cron runs",
+                "a process that leaves session, group and environment behind is not found without a cgroup",
+            ],
+        }
+    }
+
+    /// Refuses a manager that cannot be had on a host.
+    pub(super) fn check(self, host: &str) -> Result<(), SupervisorError> {
+        match self {
+            Self::Systemd | Self::Runner => Ok(()),
+            Self::Launchd => Err(SupervisorError::NotYet { host: host.to_owned(), manager: self }),
+        }
+    }
+}
+
+impl fmt::Display for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Systemd => "systemd",
+            Self::Launchd => "launchd",
+            Self::Runner => "runner",
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! What runners noted on a host, and what of it is still true.
+//!
+//! A record is what a process said of itself; the processes of the host are what is. A process is the one of the record
+//! when its number, its start time and the boot are the same; anything else is dead. Nothing here is believed for being
+//! written down, and a record that cannot be read is told, not guessed at.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::status::{State, UnitStatus};
+use super::{layout, reason};
+use crate::host::{Answer, Ask, Facts, FileFound, Table, printable};
+use crate::service::render::header;
+
+/// How long a unit must stay up after a restart before it counts as running.
+const STEADY_USEC: u64 = 10_000_000;
+
+/// The form of record that is read.
+const VERSION: u32 = 1;
+
+/// What crond(8) calls itself on the hosts that were looked at.
+const CRONS: [&str; 4] = ["cron", "crond", "fcron", "anacron"];
+
+/// Everything that is known of the runners of a host.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    records: BTreeMap<String, Result<Record, String>>,
+    table: Table,
+    crontab: Option<Vec<u8>>,
+}
+
+/// A record, see `templates/runner/record.sh`.
+#[derive(Debug, Clone, Deserialize)]
+struct Record {
+    version: u32,
+    definition: String,
+    boot: String,
+    runner: u32,
+    runner_start: String,
+    state: String,
+    pid: u32,
+    start: String,
+    since: i64,
+    invocation: String,
+    cgroup: String,
+    restarts: u32,
+    exit: Option<u32>,
+}
+
+/// What must be asked of a host to know of its runners; cheap where there is none.
+#[must_use]
+pub fn asks() -> [Ask; 3] {
+    [Ask::Folder(layout::registry()), Ask::Processes(layout::registry()), Ask::Crontab(layout::registry())]
+}
+
+impl Registry {
+    /// Reads the answers to [`asks`]; `None` when they are not of that form.
+    pub fn read(answers: &mut impl Iterator<Item = Answer>) -> Option<Self> {
+        let (Answer::Folder(folder), Answer::Processes(table), Answer::Crontab(crontab)) =
+            (answers.next()?, answers.next()?, answers.next()?)
+        else {
+            return None;
+        };
+        let record = |(name, content): (String, Option<Vec<u8>>)| {
+            Some((name.strip_suffix(".json")?.to_owned(), parse(content.as_deref())))
+        };
+        Some(Self { records: folder.into_iter().filter_map(record).collect(), table, crontab })
+    }
+
+    /// Tells whether there is a record of the unit, even one that cannot be read.
+    #[must_use]
+    pub fn knows(&self, unit: &str) -> bool {
+        self.records.contains_key(unit)
+    }
+
+    /// What is true of a unit whose definition is this file.
+    #[must_use]
+    pub fn status(&self, facts: &Facts, unit: &str, definition: Option<&FileFound>) -> UnitStatus {
+        let path = layout::absolute(&layout::definition(super::Manager::Runner, unit), facts);
+        let mut status = UnitStatus {
+            unit: unit.to_owned(),
+            installed: definition.is_some(),
+            enabled: self.starts_at_boot(facts, unit),
+            no_boot: self.no_boot(),
+            state: State::Stopped,
+            pid: None,
+            started_usec: None,
+            restarts: 0,
+            memory: None,
+            cpu_nsec: None,
+            tasks: None,
+            cgroup: None,
+            exe: None,
+            needs_reload: false,
+            unsupervised: false,
+            fragment: definition.and(path).map(String::from),
+            drop_ins: Vec::new(),
+            invocation: None,
+        };
+        match self.records.get(unit) {
+            None => {}
+            Some(Err(fault)) => {
+                let path = layout::absolute(&layout::record(unit), facts).unwrap_or_default();
+                status.state = State::Failed { reason: format!("its record {path} {fault}") };
+            }
+            Some(Ok(record)) => self.believe(facts, record, definition, &mut status),
+        }
+        status
+    }
+
+    fn believe(&self, facts: &Facts, record: &Record, definition: Option<&FileFound>, status: &mut UnitStatus) {
+        status.restarts = record.restarts;
+        status.invocation = Some(record.invocation.clone()).filter(|id| !id.is_empty());
+        let this_boot = record.boot == facts.boot_id;
+        let runner = this_boot && self.lives(record.runner, &record.runner_start);
+        let main = this_boot && self.lives(record.pid, &record.start);
+        let now = facts.now_usec;
+        if main {
+            let tree = self.tree(record.pid);
+            let entries = || tree.iter().filter_map(|pid| self.table.entries.get(pid));
+            status.pid = Some(record.pid);
+            status.started_usec = self.started_usec(facts, record.pid);
+            status.memory = Some(entries().map(|entry| entry.resident).sum());
+            status.tasks = Some(entries().map(|entry| entry.threads).sum());
+            let used: u64 = entries().map(|entry| entry.used).sum();
+            status.cpu_nsec = Some(used.saturating_mul(1_000_000_000) / facts.ticks.max(1));
+            status.cgroup = Some(record.cgroup.clone()).filter(|path| !path.is_empty());
+            status.exe = self.table.entries.get(&record.pid).and_then(|entry| entry.exe.clone());
+        }
+        let digest = definition.and_then(|file| header::digest_of(&file.content));
+        status.needs_reload = runner && digest.is_some_and(|digest| digest != record.definition);
+        let ended = || match (record.exit, record.restarts) {
+            (None, _) => "its runner was killed".to_owned(),
+            (Some(code), 0) => reason::exit(code),
+            (Some(code), 1) => format!("{} after 1 restart", reason::exit(code)),
+            (Some(code), n) => format!("{} after {n} restarts", reason::exit(code)),
+        };
+        let running = || State::Running { pid: record.pid, since: record.since };
+        status.unsupervised = main && !runner;
+        let fresh = status.started_usec.is_some_and(|started| started.saturating_add(STEADY_USEC) > now);
+        status.state = match record.state.as_str() {
+            "stopped" if !main => State::Stopped,
+            "failed" if !main => State::Failed { reason: ended() },
+            "stopping" if runner => State::Stopping,
+            "backoff" if runner => State::Backoff {
+                reason: record.exit.map_or_else(|| "it ended".to_owned(), reason::exit),
+                restarts: record.restarts,
+            },
+            "starting" if runner && record.restarts == 0 => State::Starting,
+            _ if runner && main && record.restarts > 0 && fresh => {
+                State::Backoff { reason: "up again for less than 10 s".to_owned(), restarts: record.restarts }
+            }
+            _ if main => running(),
+            _ if runner => State::Backoff { reason: "it ended just now".to_owned(), restarts: record.restarts },
+            _ if !this_boot => State::Failed { reason: "it ended with the host's last boot".to_owned() },
+            _ => State::Failed { reason: ended() },
+        };
+    }
+
+    fn lives(&self, pid: u32, start: &str) -> bool {
+        pid != 0 && self.table.entries.get(&pid).is_some_and(|entry| entry.start.to_string() == start)
+    }
+
+    /// The process, those of its session and group, and what comes of them.
+    fn tree(&self, main: u32) -> Vec<u32> {
+        let mut tree = vec![main];
+        loop {
+            let is_new = |(pid, entry): &(&u32, &crate::host::Entry)| {
+                let ours = entry.session == main || entry.group == main || tree.contains(&entry.parent);
+                ours && !tree.contains(pid)
+            };
+            let more: Vec<u32> = self.table.entries.iter().filter(is_new).map(|(pid, _)| *pid).collect();
+            if more.is_empty() {
+                return tree;
+            }
+            tree.extend(more);
+        }
+    }
+
+    fn started_usec(&self, facts: &Facts, pid: u32) -> Option<u64> {
+        let after_boot = self.table.entries.get(&pid)?.start.checked_mul(1_000_000)? / facts.ticks.max(1);
+        Some(facts.now_usec.saturating_sub(self.table.uptime_usec.saturating_sub(after_boot)))
+    }
+
+    fn starts_at_boot(&self, facts: &Facts, unit: &str) -> bool {
+        let Some(line) = layout::boot_line(unit, facts) else { return false };
+        let crontab = self.crontab.as_deref().unwrap_or_default();
+        crontab.split(|byte| *byte == b'\n').any(|found| found == line.as_bytes())
+    }
+
+    /// Why nothing on the host can start a unit at boot.
+    fn no_boot(&self) -> Option<&'static str> {
+        if self.table.entries.is_empty() {
+            return None;
+        }
+        if self.crontab.is_none() {
+            return Some("the host has no crontab");
+        }
+        let runs = self.table.entries.values().any(|entry| CRONS.contains(&entry.name.as_str()));
+        (!runs).then_some("cron does not run on the host")
+    }
+}
+
+fn parse(content: Option<&[u8]>) -> Result<Record, String> {
+    let content = content.ok_or("is no file that can be read")?;
+    let record: Record = serde_json::from_slice(content)
+        .map_err(|fault| format!("is damaged ({})", printable(fault.to_string().as_bytes())))?;
+    if record.version == VERSION { Ok(record) } else { Err(format!("is of form {}", record.version)) }
+}

@@ -1,0 +1,227 @@
+//! The runner: a supervisor that unitbee brings along to hosts that have none.
+//!
+//! One process of `templates/runner` supervises one service; it is started by the service's definition and ends with it.
+//! What it noted, and which of that is still true, is read in one exchange for all units ([`registry`](super::registry));
+//! everything else is asked of the same program, fed to a shell of the host.
+//!
+//! What a host can lack, and what that costs: without setsid(1) or job control, or where a process clears its environment
+//! and leaves session and parents behind, a process can escape from the unit; a cgroup makes that impossible. Without
+//! `env --default-signal` (coreutils 8.31) the service begins with INT and QUIT ignored, as whatever a shell starts in
+//! the background. Between the look at a process and the signal to it lie the few microseconds that a shell needs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::registry::{self, Registry};
+use super::{JobEnd, Manager, Refusal, SupervisorError, UnitStatus, Unseen, Whom, layout};
+use crate::host::process::Signal;
+use crate::host::{Answer, Ask, Command, Facts, FileFound, Host, Output, Query, printable};
+use crate::service::render::runner::PROGRAM;
+
+/// How long a verb may take that waits for nobody.
+const SHORT: Duration = Duration::from_secs(30);
+
+/// How often a unit is looked at while somebody waits for a change of it.
+const POLL: Duration = Duration::from_millis(200);
+
+/// The runners of one user on one host.
+#[derive(Debug)]
+pub struct Runner {
+    host: Arc<dyn Host>,
+    facts: Facts,
+}
+
+impl Runner {
+    pub(super) fn on(host: Arc<dyn Host>, facts: &Facts) -> Self {
+        Self { host, facts: facts.clone() }
+    }
+
+    pub(super) async fn status(&self, units: &[String]) -> Result<Vec<UnitStatus>, SupervisorError> {
+        let mut asks: Vec<Ask> = registry::asks().into();
+        asks.extend(units.iter().map(|unit| Ask::File(layout::definition(Manager::Runner, unit))));
+        let observation = self.host.query(&Query { asks }).await?;
+        let mut answers = observation.answers.into_iter();
+        let garbled = || self.unanswered("status", "it answered other questions than were asked".to_owned());
+        let found = Registry::read(&mut answers).ok_or_else(garbled)?;
+        let definitions: Vec<Option<FileFound>> =
+            answers.map(|answer| if let Answer::File(file) = answer { file } else { None }).collect();
+        let status =
+            |(unit, file): (&String, &Option<FileFound>)| found.status(&observation.facts, unit, file.as_ref());
+        Ok(units.iter().zip(&definitions).map(status).collect())
+    }
+
+    pub(super) async fn status_of(&self, unit: &str) -> Result<UnitStatus, SupervisorError> {
+        let mut all = self.status(&[unit.to_owned()]).await?;
+        all.pop().ok_or_else(|| self.unanswered("status", "no answer".to_owned()))
+    }
+
+    /// Has runners take over definitions that have changed.
+    pub(super) async fn daemon_reload(&self) -> Result<(), SupervisorError> {
+        let folder = self.path(&layout::definitions());
+        self.ask("refresh", "-", &[&folder], SHORT).await.map(drop)
+    }
+
+    pub(super) async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+        let definition = self.path(&layout::definition(Manager::Runner, unit));
+        let command = Command::new("sh").args([definition.as_str(), "start"]).env("LC_ALL", "C").deadline(deadline);
+        let output = self.host.run(&command).await?;
+        if output.success() {
+            return Ok(JobEnd::Done);
+        }
+        let status = self.status_of(unit).await?;
+        if !status.installed {
+            return Err(self.refused("start", unit, Refusal::NoSuchUnit, "it has no definition".to_owned()));
+        }
+        Err(self.refused("start", unit, Refusal::Other, said(&output)))
+    }
+
+    pub(super) async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+        let patience = deadline.as_secs().max(1).to_string();
+        let output = self.run("stop", unit, &[&patience], deadline + SHORT).await?;
+        if output.success() {
+            return Ok(JobEnd::Done);
+        }
+        let status = self.status_of(unit).await?;
+        if status.pid.is_some() {
+            return Ok(JobEnd::Unseen { cause: Unseen::Deadline, status: Box::new(status) });
+        }
+        Err(self.refused("stop", unit, Refusal::Other, said(&output)))
+    }
+
+    pub(super) async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+        match self.stop(unit, deadline).await? {
+            JobEnd::Done => self.start(unit, deadline).await,
+            other => Ok(other),
+        }
+    }
+
+    pub(super) fn reload(&self, unit: &str) -> Result<JobEnd, SupervisorError> {
+        let detail = "a service of the runner has no way to reload".to_owned();
+        Err(self.refused("reload", unit, Refusal::NotApplicable, detail))
+    }
+
+    pub(super) async fn enable(&self, units: &[String]) -> Result<bool, SupervisorError> {
+        self.switch("enable", units).await
+    }
+
+    pub(super) async fn disable(&self, units: &[String]) -> Result<bool, SupervisorError> {
+        self.switch("disable", units).await
+    }
+
+    async fn switch(&self, verb: &'static str, units: &[String]) -> Result<bool, SupervisorError> {
+        let mut any = false;
+        for unit in units {
+            let Some(line) = layout::boot_line(unit, &self.facts) else { continue };
+            let output = self.ask(verb, unit, &[&line], SHORT).await?;
+            any |= output.stdout.starts_with(b"changed");
+        }
+        Ok(any)
+    }
+
+    pub(super) async fn kill(&self, unit: &str, whom: Whom, signal: Signal) -> Result<(), SupervisorError> {
+        let whom = if whom == Whom::All { "all" } else { "main" };
+        self.ask("send", unit, &[whom, signal.name()], SHORT).await.map(drop)
+    }
+
+    pub(super) async fn processes(&self, unit: &str) -> Result<Vec<u32>, SupervisorError> {
+        let output = self.ask("list", unit, &[], SHORT).await?;
+        Ok(String::from_utf8_lossy(&output.stdout).split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+    }
+
+    pub(super) async fn is_gone(&self, unit: &str) -> Result<bool, SupervisorError> {
+        let asks = registry::asks().into_iter().chain([Ask::File(layout::definition(Manager::Runner, unit))]).collect();
+        let observation = self.host.query(&Query { asks }).await?;
+        let mut answers = observation.answers.into_iter();
+        let found = Registry::read(&mut answers).unwrap_or_default();
+        let is_defined = !matches!(answers.next(), Some(Answer::File(None)));
+        let is_known = is_defined || found.knows(unit) || found.status(&observation.facts, unit, None).enabled;
+        Ok(!is_known && self.processes(unit).await?.is_empty())
+    }
+
+    pub(super) fn watch(&self, unit: &str) -> Watch {
+        Watch { host: Arc::clone(&self.host), facts: self.facts.clone(), unit: unit.to_owned(), seen: None }
+    }
+
+    /// Runs a verb of the program that must succeed.
+    async fn ask(
+        &self,
+        verb: &'static str,
+        unit: &str,
+        args: &[&str],
+        deadline: Duration,
+    ) -> Result<Output, SupervisorError> {
+        let output = self.run(verb, unit, args, deadline).await?;
+        if output.success() { Ok(output) } else { Err(self.refused(verb, unit, Refusal::Other, said(&output))) }
+    }
+
+    async fn run(
+        &self,
+        verb: &'static str,
+        unit: &str,
+        args: &[&str],
+        deadline: Duration,
+    ) -> Result<Output, SupervisorError> {
+        let (registry, claims) = (self.path(&layout::registry()), self.path(&layout::claims()));
+        let command = Command::new("sh")
+            .args(["-s", verb, &registry, &claims, unit])
+            .args(args.iter().copied())
+            .env("LC_ALL", "C")
+            .stdin(PROGRAM.text.as_bytes())
+            .deadline(deadline);
+        Ok(self.host.run(&command).await?)
+    }
+
+    fn path(&self, path: &crate::host::HostPath) -> String {
+        layout::absolute(path, &self.facts).unwrap_or_default().into_string()
+    }
+
+    fn refused(&self, operation: &'static str, unit: &str, refusal: Refusal, detail: String) -> SupervisorError {
+        SupervisorError::Refused {
+            host: self.host.name().to_owned(),
+            operation,
+            unit: Some(unit.to_owned()),
+            refusal,
+            name: None,
+            detail,
+        }
+    }
+
+    fn unanswered(&self, operation: &'static str, detail: String) -> SupervisorError {
+        SupervisorError::Unanswered { host: self.host.name().to_owned(), operation, detail }
+    }
+}
+
+/// The end of what a verb said.
+fn said(output: &Output) -> String {
+    let text = printable(&output.stderr);
+    text.lines().last().unwrap_or("it gave no reason").to_owned()
+}
+
+/// Looks at the record of a unit again and again: no runner can call anybody.
+#[derive(Debug)]
+pub struct Watch {
+    host: Arc<dyn Host>,
+    facts: Facts,
+    unit: String,
+    seen: Option<UnitStatus>,
+}
+
+impl Watch {
+    pub(super) async fn changed(&mut self, deadline: Duration) -> bool {
+        let until = Instant::now() + deadline;
+        let runner = Runner::on(Arc::clone(&self.host), &self.facts);
+        loop {
+            tokio::time::sleep(POLL.min(until.saturating_duration_since(Instant::now()))).await;
+            let now = runner.status_of(&self.unit).await.ok();
+            let is_new = match (&self.seen, &now) {
+                (Some(old), Some(new)) => old.state != new.state || old.pid != new.pid,
+                _ => true,
+            };
+            let first = self.seen.is_none();
+            self.seen = now.or(self.seen.take());
+            if is_new || first || Instant::now() >= until {
+                return is_new && !first;
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+# shellcheck shell=sh
+# Prints the newest $2 lines of the log in folder $1, and with $3 goes on with what is written, byte for byte and across
+# rotation: a file is complete when there is the next one, and none is ever renamed.
+
+dir=$1 lines=$2 follow=$3
+umask 077
+
+# Prints the numbers of the files, the newest first.
+numbers() {
+  for name in "$dir"/*.log; do
+    name=${name##*/}
+    name=${name%.log}
+    case $name in '' | 0* | *[!0-9]*) ;; *) echo "$name" ;; esac
+  done | sort -rn
+}
+
+# Prints the bytes of a file from offset $2 up to $3.
+part() {
+  [ "$2" -ge "$3" ] || tail -c "+$(($2 + 1))" "$dir/$1.log" 2>/dev/null | head -c $(($3 - $2))
+}
+
+size_of() {
+  size=$(wc -c 2>/dev/null <"$dir/$1.log") || return 1
+  size=$((size + 0))
+}
+
+# The files that hold the newest lines; the newest may grow meanwhile, so that only what it has now counts.
+chosen='' count=0 current=0 end=0
+for number in $(numbers); do
+  size_of "$number" || break
+  [ "$current" -gt 0 ] || { current=$number && end=$size; }
+  chosen="$number:$size $chosen"
+  count=$((count + $(part "$number" 0 "$size" | wc -l)))
+  [ "$count" -lt "$lines" ] || break
+done
+for file in $chosen; do
+  part "${file%:*}" 0 "${file#*:}"
+done | tail -n "$lines"
+
+[ -n "$follow" ] || exit 0
+offset=$end
+while :; do
+  if [ "$current" -gt 0 ] && size_of "$current"; then
+    if [ "$size" -gt "$offset" ]; then
+      part "$current" "$offset" "$size"
+      offset=$size
+      continue
+    fi
+    if [ -e "$dir/$((current + 1)).log" ]; then
+      # Nothing is added once the next is there, but something may have been before that.
+      size_of "$current" && [ "$size" -gt "$offset" ] && continue
+      current=$((current + 1)) offset=0
+      continue
+    fi
+  else
+    oldest=$(numbers | tail -n 1)
+    if [ -n "$oldest" ]; then
+      [ "$current" -eq 0 ] || echo 'unitbee: lines were rotated away before they could be shown'
+      current=$oldest offset=0
+      continue
+    fi
+  fi
+  sleep 0.2 2>/dev/null || sleep 1
+done
