@@ -269,8 +269,8 @@ fn the_mark_tells_ours_from_theirs_and_changed_from_written() {
 
 #[test]
 fn no_name_ends_the_comment_that_it_is_in() {
-    for unit in ["a--b", "a---b----", "x--", "a->b"] {
-        let Ok(unit) = UnitName::new(unit) else { continue };
+    for unit in ["a--b", "a---b----", "x--"] {
+        let unit = UnitName::new(unit).unwrap();
         let file = header::stamp_plist(unit.as_str(), 1, "<plist version=\"1.0\"><dict/></plist>\n");
         for comment in file.lines().filter_map(|line| line.strip_prefix("<!-- ")) {
             assert_eq!(comment.find("--"), Some(comment.len() - 3), "{comment}");
