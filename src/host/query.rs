@@ -78,7 +78,8 @@ pub enum Ask {
     File(HostPath),
     /// Is something there, and how large is it? [`Answer::Size`].
     Size(HostPath),
-    /// Which files are under this folder, at most two levels down, and what are their digests? [`Answer::Tree`].
+    /// Which files are under this folder, at most two levels down, and what are their digests? Those that a change is
+    /// just writing do not count. [`Answer::Tree`].
     Tree(HostPath),
     /// Where is the program of this bare name? [`Answer::Program`].
     Program(String),

@@ -59,8 +59,8 @@ tree() {
   mark tree
   [ -d "$path" ] || return 0
   if lookup sha256sum; then set -- sha256sum; else set -- shasum -a 256; fi
-  words=$({ cd "$path" && exec env LC_ALL=C find -L . -maxdepth 2 -type f ! -path "*[[:cntrl:]]*" -exec "$@" {} + >&3; } 2>&1) &&
-    return
+  set -- ! -path "*[[:cntrl:]]*" ! -name '.unitbee.*' -exec "$@" {} +
+  words=$({ cd "$path" && exec env LC_ALL=C find -L . -maxdepth 2 -type f "$@" >&3; } 2>&1) && return
   # Somebody else may be at work there: what went meanwhile is not there.
   [ -d "$path" ] || return 0
   words=$(printf '%s\n' "$words" | grep -v 'No such file or directory$')

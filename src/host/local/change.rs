@@ -20,7 +20,7 @@ use super::query::boot_id;
 use super::{lock, words};
 
 /// Begins the names of temporary files; the process that writes them follows.
-const TEMPORARY: &str = ".unitbee.";
+pub(super) const TEMPORARY: &str = ".unitbee.";
 const A_DAY: Duration = Duration::from_hours(24);
 
 /// Carries out `batch`; `sent` is told how many bytes of content were written so far.

@@ -16,6 +16,7 @@ use super::super::query::{
     TREE_DEPTH, Table,
 };
 use super::super::{HostError, copy_digesting, places::Places, proc};
+use super::change::TEMPORARY;
 
 /// Where programs are looked for beside `$PATH`, which cron and non-login shells leave short.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -143,9 +144,10 @@ fn tree(folder: &Utf8Path) -> io::Result<BTreeMap<Utf8PathBuf, String>> {
 
 fn grow(folder: &Utf8Path, below: &Utf8Path, files: &mut BTreeMap<Utf8PathBuf, String>) -> io::Result<()> {
     for entry in found(fs::read_dir(folder.join(below)))?.into_iter().flatten() {
-        // A name that is not text or holds a control character is nobody's unit, release or drop-in.
+        // A name that is not text or holds a control character is nobody's unit, release or drop-in, and what a change is
+        // just writing is nothing yet.
         let Ok(name) = entry?.file_name().into_string() else { continue };
-        if name.chars().any(char::is_control) {
+        if name.starts_with(TEMPORARY) || name.chars().any(char::is_control) {
             continue;
         }
         let rel = below.join(name);

@@ -303,6 +303,14 @@ fn sweep(folder: &Utf8Path, settled: Duration) {
     for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
         let Ok(found) = fs::symlink_metadata(entry.path()) else { continue };
         let age = found.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
+        if found.is_dir() {
+            // That of a forward, with its socket.
+            if age >= settled {
+                sweep(entry.path(), settled);
+                fs::remove_dir(entry.path()).ok();
+            }
+            continue;
+        }
         let dead = if found.file_type().is_socket() {
             let refused = std::os::unix::net::UnixStream::connect(entry.path()).err();
             age >= settled && refused.is_some_and(|fault| fault.kind() == io::ErrorKind::ConnectionRefused)
@@ -343,10 +351,17 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(place.join("dead")).unwrap());
         let _live = std::os::unix::net::UnixListener::bind(place.join("live")).unwrap();
         File::create(place.join("x.lock")).unwrap();
+        for (folder, listens) in [("f1", false), ("f2", true)] {
+            fs::create_dir(place.join(folder)).unwrap();
+            let listener = std::os::unix::net::UnixListener::bind(place.join(folder).join("s")).unwrap();
+            if listens {
+                std::mem::forget(listener);
+            }
+        }
         sweep(place, Duration::ZERO);
         let mut left: Vec<_> = place.read_dir_utf8().unwrap().map(|it| it.unwrap().file_name().to_owned()).collect();
         left.sort();
-        assert_eq!(left, ["live", "x.lock"]);
+        assert_eq!(left, ["f2", "live", "x.lock"]);
     }
 
     #[test]
