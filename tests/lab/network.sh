@@ -38,6 +38,17 @@ bridge_up() {
 
 mend_link() { ip link set "$(link_of "$1")" up; }
 cut_link() { ip link set "$(link_of "$1")" down; }
+
+# The kernel remembers for a moment that nobody was there.
+await_route() {
+  local to deadline=$((SECONDS + 30))
+  to=$(address_of "$1")
+  until timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/22"' "$to" 2>/dev/null; do
+    ((SECONDS < deadline)) || die "host '$1' cannot be reached at $to"
+    sleep 0.1
+  done
+}
+
 link_is_cut() { ! ip -brief link show "$(link_of "$1")" up 2>/dev/null | grep -q .; }
 
 delete_link() {
