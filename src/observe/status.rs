@@ -80,10 +80,10 @@ pub struct Row {
 }
 
 impl Row {
-    /// Tells whether it runs and is not known to be unhealthy.
+    /// Tells whether it is installed, runs, and is not known to be unhealthy.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.state == "running" && self.health != Some("unhealthy")
+        self.installed && self.state == "running" && self.health != Some("unhealthy")
     }
 }
 
@@ -157,7 +157,7 @@ pub async fn status(
     let supervisor = match Supervisor::connect_by(approach, Arc::clone(host), &facts, choice.manager).await {
         Ok(supervisor) => Some(supervisor),
         // Nobody is logged in and nothing keeps the manager: then nothing runs.
-        Err(SupervisorError::Missing { missing: Missing::UserManager, .. }) => None,
+        Err(SupervisorError::Missing { missing: Missing::UserManager | Missing::StoppedManager, .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let statuses = match &supervisor {

@@ -92,6 +92,8 @@ pub enum Missing {
     Systemd,
     /// The user's own manager does not run: nobody is logged in, and nothing keeps it.
     UserManager,
+    /// The user's own manager does not run although linger keeps it: it was stopped, or has failed.
+    StoppedManager,
     /// The manager runs, and this systemd can only be asked over a session bus, which is not there.
     SessionBus,
 }
@@ -101,6 +103,7 @@ impl std::fmt::Display for Missing {
         f.write_str(match self {
             Self::Systemd => "systemd is not its init",
             Self::UserManager => "systemd keeps none for a user who is not logged in",
+            Self::StoppedManager => "it does not run, although linger is on",
             Self::SessionBus => "it has no session bus (package dbus-user-session)",
         })
     }
@@ -125,6 +128,10 @@ impl SupervisorError {
             Self::Missing { missing, user, .. } => match missing {
                 Missing::Systemd => None,
                 Missing::UserManager => Some(linger_command(user)),
+                Missing::StoppedManager => {
+                    let quoted = shlex::try_quote(user).unwrap_or_default();
+                    Some(format!("sudo systemctl start user@$(id -u {quoted}).service"))
+                }
                 Missing::SessionBus => {
                     Some("install dbus-user-session on the host (or dbus-broker) and log in again".to_owned())
                 }

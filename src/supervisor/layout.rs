@@ -98,6 +98,18 @@ pub fn unit_file(file: &str) -> HostPath {
     HostPath::new(Base::Config, format!("systemd/user/{file}"))
 }
 
+/// The link by which systemd starts a unit at boot.
+#[must_use]
+pub fn wanted_link(unit: &str) -> HostPath {
+    unit_file(&format!("default.target.wants/{unit}.service"))
+}
+
+/// The folder of these links.
+#[must_use]
+pub fn wanted_links() -> HostPath {
+    unit_file("default.target.wants")
+}
+
 /// Everything of ours below the data folder.
 #[must_use]
 pub fn root() -> HostPath {

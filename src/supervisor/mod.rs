@@ -3,6 +3,7 @@
 //! [`Supervisor`] is one manager on one host. Its verbs are systemd's, a unit is named without suffix, and a verb
 //! that starts or stops something comes back when the manager says that it is done.
 
+mod clock;
 mod error;
 pub mod launchd;
 pub mod layout;
@@ -189,6 +190,15 @@ impl Supervisor {
         match self {
             Self::Systemd(systemd) => systemd.version().await,
             Self::Runner(_) => Ok(None),
+        }
+    }
+
+    /// Unix time in seconds by the host's clock, which is the one that states tell times by.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        match self {
+            Self::Systemd(systemd) => systemd.now(),
+            Self::Runner(runner) => runner.now(),
         }
     }
 

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::clock::Clock;
 use super::registry::{self, Registry};
 use super::{JobEnd, Manager, Refusal, SupervisorError, UnitStatus, Unseen, Whom, layout};
 use crate::host::process::Signal;
@@ -29,11 +30,16 @@ const POLL: Duration = Duration::from_millis(200);
 pub struct Runner {
     host: Arc<dyn Host>,
     facts: Facts,
+    clock: Clock,
 }
 
 impl Runner {
     pub(super) fn on(host: Arc<dyn Host>, facts: &Facts) -> Self {
-        Self { host, facts: facts.clone() }
+        Self { host, facts: facts.clone(), clock: Clock::of(facts) }
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.clock.now()
     }
 
     pub(super) async fn status(&self, units: &[String]) -> Result<Vec<UnitStatus>, SupervisorError> {

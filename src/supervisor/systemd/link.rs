@@ -71,6 +71,7 @@ impl Link {
             Err(output) => {
                 debug!(host = host.name(), said = said(&output), "systemctl --user fails");
                 match find_missing(host.as_ref(), account, &output).await? {
+                    Some(Missing::UserManager) if facts.linger => Err(missing(Missing::StoppedManager)),
                     Some(what) => Err(missing(what)),
                     None => Err(CallError::Broken(said(&output)).within(host.name(), "connect", None)),
                 }
@@ -118,6 +119,8 @@ pub(super) struct Found {
     pub(super) bus: bool,
     /// systemd is the init.
     pub(super) systemd: bool,
+    /// Something keeps the user's manager.
+    pub(super) linger: bool,
 }
 
 fn check(host: &dyn Host, account: &Account, cgroup: &str) -> Result<(), SupervisorError> {

@@ -20,7 +20,7 @@ mod systemctl;
 mod watch;
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt, stream};
 use tracing::debug;
@@ -30,6 +30,7 @@ use self::call::{CallError, Outcome, Verb};
 use self::link::{Account, Found, Link};
 use self::properties::Properties;
 pub use self::watch::Watch;
+use super::clock::Clock;
 use super::{JobEnd, Persistence, SupervisorError, Transport, UnitStatus, Whom};
 use crate::host::process::Signal;
 use crate::host::{Answer, Ask, Base, Facts, Host, HostPath, Query};
@@ -46,25 +47,8 @@ pub struct Systemd {
     host: Arc<dyn Host>,
     account: Account,
     clock: Clock,
+    linger: bool,
     link: RwLock<Arc<Link>>,
-}
-
-/// The host's clock, read once and carried on here.
-#[derive(Debug)]
-struct Clock {
-    host_usec: u64,
-    read: Instant,
-}
-
-impl Clock {
-    fn of(facts: &Facts) -> Self {
-        Self { host_usec: facts.now_usec, read: Instant::now() }
-    }
-
-    fn now_usec(&self) -> u64 {
-        let since = u64::try_from(self.read.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.host_usec.saturating_add(since)
-    }
 }
 
 pub(super) async fn ensure_persistent(host: &dyn Host, facts: &Facts) -> Result<Persistence, SupervisorError> {
@@ -78,15 +62,20 @@ impl Systemd {
         facts: &Facts,
     ) -> Result<Self, SupervisorError> {
         let account = Account::of(facts);
+        let found = Found { bus: facts.bus, systemd: facts.systemd, linger: facts.linger };
         let link = match approach.of(facts.uid) {
             Some(bus) => Link::Bus(bus),
-            None => Link::open(&host, &account, Found { bus: facts.bus, systemd: facts.systemd }).await?,
+            None => Link::open(&host, &account, found).await?,
         };
-        Ok(Self { host, account, clock: Clock::of(facts), link: RwLock::new(Arc::new(link)) })
+        Ok(Self { host, account, clock: Clock::of(facts), linger: facts.linger, link: RwLock::new(Arc::new(link)) })
     }
 
     pub(super) fn transport(&self) -> Transport {
         self.link.read().unwrap_or_else(PoisonError::into_inner).transport()
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.clock.now()
     }
 
     pub(super) async fn version(&self) -> Result<Option<u32>, SupervisorError> {
@@ -303,7 +292,9 @@ impl Systemd {
         if !link.is_lost() {
             return Ok(link);
         }
-        let link = Arc::new(Link::open(&self.host, &self.account, Found { bus: true, systemd: true }).await?);
+        let link = Arc::new(
+            Link::open(&self.host, &self.account, Found { bus: true, systemd: true, linger: self.linger }).await?,
+        );
         *self.link.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&link);
         Ok(link)
     }
