@@ -17,6 +17,9 @@ use crate::supervisor::{JobEnd, State, Supervisor, SupervisorError, UnitStatus, 
 /// How long a start job may take: `Type=exec` is done with the exec.
 const START: Duration = Duration::from_secs(90);
 
+/// How long a service without a health check must stay up for its start to count.
+const MOMENT: Duration = Duration::from_millis(500);
+
 /// One installed unit of one host.
 #[derive(Debug, Clone, Copy)]
 pub struct Service<'a> {
@@ -189,10 +192,21 @@ impl Service<'_> {
             before: before.invocation.clone(),
         };
         let Some(health) = self.health else {
-            return Ok(Started { pid: self.running().await?.pid, healthy_after: None, already: false, cgroup: None });
+            return Ok(Started { pid: self.stays_up().await?.pid, healthy_after: None, already: false, cgroup: None });
         };
         let passed = gate(health).pass().await.map_err(|source| self.gate_failed(source))?;
         Ok(Started { pid: Some(passed.pid), healthy_after: Some(passed.took), already: false, cgroup: passed.cgroup })
+    }
+
+    /// Probes it once; one without a health check is healthy.
+    pub async fn is_healthy(&self) -> Result<bool, LifecycleError> {
+        let Some(health) = self.health else { return Ok(true) };
+        let prober = Prober::open(self.host, health).await.map_err(|source| LifecycleError::Http {
+            unit: self.unit.to_owned(),
+            host: self.host.name().to_owned(),
+            source,
+        })?;
+        Ok(prober.probe(PROBE).await.is_healthy())
     }
 
     /// Waits until it runs and is healthy, without doing anything to it.
@@ -266,6 +280,20 @@ impl Service<'_> {
         }
     }
 
+    /// Its status if it runs and goes on running for a moment: most of what cannot run at all ends within that.
+    async fn stays_up(&self) -> Result<UnitStatus, LifecycleError> {
+        let deadline = Instant::now() + MOMENT;
+        let mut watch = self.supervisor.watch(self.unit).await.map_err(self.failed("look at"))?;
+        loop {
+            let status = self.running().await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(status);
+            }
+            watch.changed(left).await;
+        }
+    }
+
     /// A start that failed; one that fails at once is told in the words of one that takes its time.
     fn not_up(&self, status: &UnitStatus) -> LifecycleError {
         match &status.state {
@@ -329,15 +357,12 @@ pub async fn ensure_daemon_running(service: &Service<'_>) -> Result<Ensured, Lif
         let (_, started) = service.restart().await?;
         return Ok(Ensured::Started(started));
     }
-    let Some(health) = service.health else { return Ok(Ensured::Already { pid: status.pid }) };
-    let http =
-        |source| LifecycleError::Http { unit: service.unit.to_owned(), host: service.host.name().to_owned(), source };
-    let prober = Prober::open(service.host, health).await.map_err(http)?;
-    if prober.probe(PROBE).await.is_healthy() {
+    if service.is_healthy().await? {
         return Ok(Ensured::Already { pid: status.pid });
     }
-    let age = jiff::Timestamp::now().as_second().saturating_sub(since);
-    if u64::try_from(age).is_ok_and(|age| age < health.within.as_secs()) {
+    let age = service.supervisor.now().saturating_sub(since);
+    let within = service.health.map_or(0, |health| health.within.as_secs());
+    if u64::try_from(age).is_ok_and(|age| age < within) {
         let begun = Instant::now();
         if let Ok(started) = service.wait().await {
             return Ok(Ensured::Started(Started { healthy_after: Some(begun.elapsed()), ..started }));
