@@ -154,6 +154,9 @@ pub async fn apply(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) ->
     let (observation, approach) = supervisor::query(host, &query).await?;
     let (plan, site) = look(host, order, observation, Way::Approach(approach), events).await?;
     if plan.is_empty() {
+        if let Some(supervisor) = &site.supervisor {
+            still_healthy(host, order, &plan, supervisor).await?;
+        }
         return Ok(Applied {
             outcome: Outcome::Unchanged,
             transport: site.supervisor.as_ref().map(Supervisor::transport),
@@ -302,6 +305,7 @@ async fn carry_out(
     let mut up = if plan.reload { hold_what_runs(order, &plan, &supervisor).await? } else { Vec::new() };
     up.extend(start_all(host, order, &plan, &supervisor, events).await?);
     let gaps = gaps(host, up).await?;
+    still_healthy(host, order, &plan, &supervisor).await?;
     Ok(Applied { outcome, transport: Some(supervisor.transport()), notes: plan.notes, gaps, not_persistent })
 }
 
@@ -382,6 +386,23 @@ async fn start_all<'a>(
         up.extend(run(start).await?);
     }
     Ok(up)
+}
+
+/// Makes sure of those that were left alone: one that did not get healthy at the last try gets its time, and fails again.
+async fn still_healthy(
+    host: &Arc<dyn Host>,
+    order: &Order<'_>,
+    plan: &Plan,
+    supervisor: &Supervisor,
+) -> Result<(), LifecycleError> {
+    let is_started = |spec: &&UnitSpec| plan.starts.iter().any(|start| start.unit == spec.unit.as_str());
+    let kept = order.wanted.iter().map(|wanted| &wanted.spec).filter(|spec| !is_started(spec));
+    let check = async |spec: &UnitSpec| -> Result<(), LifecycleError> {
+        let (unit, host) = (spec.unit.as_str(), host.as_ref());
+        let service = Service { host, supervisor, unit, health: spec.health.as_ref(), stop: &spec.stop };
+        if service.is_healthy().await? { Ok(()) } else { service.wait().await.map(drop) }
+    };
+    futures_util::future::try_join_all(kept.map(check)).await.map(drop)
 }
 
 /// Has those that go on running held to their new limits.

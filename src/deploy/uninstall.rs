@@ -157,11 +157,14 @@ fn removal(leaving: &[Leaving], mut refs: Refs) -> (Batch, Vec<String>) {
         batch.removes.extend(unit.managers().map(|manager| layout::definition(manager, &unit.unit)));
         batch.removes.extend([layout::record(&unit.unit), layout::damaged_record(&unit.unit), layout::log(&unit.unit)]);
         batch.removes.push(layout::unit(&unit.unit));
+        // systemd takes away the link of a unit only as long as that has a file.
+        batch.removes.push(layout::wanted_link(&unit.unit));
     }
     let (marks, orphans) = refs.release(|unit, _| leaving.iter().any(|leaving| leaving.unit == unit));
     batch.removes.extend(marks.iter().map(|(target, unit, release)| layout::reference(target, unit, *release)));
     batch.removes.extend(orphans.iter().map(|target| layout::target(target)));
     batch.prune.extend(orphans.iter().map(|target| layout::refs_to(target)));
+    batch.prune.push(layout::wanted_links());
     batch.prune.extend(layout::empty_folders());
     let slices = orphans.iter().filter_map(|target| target.strip_suffix(".slice")).map(str::to_owned).collect();
     (batch, slices)

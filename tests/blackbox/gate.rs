@@ -45,6 +45,8 @@ fn one_that_never_gets_healthy_has_its_time(bench: &Bench) {
     assert!(run.took < Duration::from_secs(20), "{run}");
     bench.running("web-main");
     bench.unitbee(&["status"]).exits(3).says("unhealthy web-main").says("answered 503");
+    // Nothing is left to be done, and nothing is good.
+    bench.unitbee(&["apply"]).exits(1).says("web-main is not healthy within 2s");
 }
 
 fn one_that_ends_is_told_at_once(bench: &Bench) {

@@ -2,6 +2,7 @@
 
 use super::bench::Bench;
 use super::manifest::web;
+use super::target::Manager;
 
 pub(crate) fn subject(bench: &Bench) {
     let before = files(bench);
@@ -21,6 +22,15 @@ pub(crate) fn subject(bench: &Bench) {
     assert_eq!(bench.root("find /sys/fs/cgroup -name 'rbee.slice*' -o -name 'web-main*'"), "");
     assert_eq!(files(bench), before, "files are left behind, or gone");
     assert_eq!(bench.get(8080, "/health").0, 0);
+
+    // Somebody took the unit file away before, and systemd knows no link of what has no file.
+    if bench.target.manager == Manager::Systemd {
+        bench.unitbee_with(&[("TOKEN", "x")], &["apply"]).exits(0);
+        bench.unitbee(&["stop"]).exits(0);
+        bench.sh("rm $HOME/.config/systemd/user/web-main.service; systemctl --user daemon-reload");
+        bench.unitbee(&["uninstall"]).exits(0).says("removed web-main");
+        assert_eq!(files(bench), before, "files are left behind");
+    }
 
     bench.unitbee(&["uninstall"]).exits(0).says("web-main not installed");
     bench.unitbee(&["status"]).exits(3).says("not installed");
