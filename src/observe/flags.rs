@@ -40,7 +40,7 @@ pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
     let verb = |verb: &str| Some(format!("unitbee {verb} {unit} -H {host}"));
     flag(FlagKind::CrashLooping, crash_looping(seen), verb("logs"));
     flag(FlagKind::Unhealthy, seen.unhealthy.map(str::to_owned), verb("restart"));
-    flag(FlagKind::OldBinary, old_binary(seen), verb("restart"));
+    flag(FlagKind::OldBinary, old_binary(seen), if is_program_gone(seen) { verb("apply") } else { verb("restart") });
     flag(FlagKind::UnitChanged, unit_changed(seen), verb("restart"));
     flag(FlagKind::NeedsReload, needs_reload(seen), Some(format!("unitbee apply -H {host}")));
     flag(FlagKind::Unsupervised, unsupervised(seen), verb("ensure"));
@@ -80,6 +80,13 @@ fn old_binary(seen: &Seen<'_>) -> Option<String> {
         None => exe != program && exe.starts_with(store.as_str()),
     };
     is_old.then(|| format!("process {pid} runs {exe}, the unit names {program}"))
+}
+
+/// Tells whether the file that the release names is the one that was deleted: a restart would find none.
+fn is_program_gone(seen: &Seen<'_>) -> bool {
+    let exes = seen.cgroup.iter().flat_map(|cgroup| &cgroup.processes).filter_map(|process| process.exe.as_deref());
+    let program = seen.record.map(|record| record.program.as_str());
+    exes.filter_map(|exe| exe.strip_suffix(" (deleted)")).any(|exe| Some(exe) == program)
 }
 
 fn unit_changed(seen: &Seen<'_>) -> Option<String> {

@@ -1,5 +1,7 @@
 //! The table of `status`.
 
+use std::fmt::Write;
+
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
@@ -11,13 +13,18 @@ const UNITS: [(&str, u64); 4] = [("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20),
 const COLUMNS: [&str; 11] =
     ["HOST", "UNIT", "STATE", "HEALTH", "PID", "UP", "RESTARTS", "MEMORY", "CPU", "RELEASE", "FLAGS"];
 
-/// The rows as a table, and under it every flag with its reason and the command that mends it.
+/// The rows as a table, and under it every flag with its reason and the command that mends it, and every drop-in.
 #[must_use]
 pub fn status(rows: &[&Row], width: Option<u16>) -> String {
     let mut text = lines(rows.iter().map(|row| cells(row)).collect(), width);
     for row in rows {
         for flag in &row.flags {
             text.push_str(&format_flag(row, flag));
+        }
+        if !row.drop_ins.is_empty() {
+            let (unit, host) = (&row.unit, printable(row.host.as_bytes()));
+            let files = printable(row.drop_ins.join(", ").as_bytes());
+            writeln!(text, "drop-ins {unit} on {host}: {files}").ok();
         }
     }
     text
