@@ -74,7 +74,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("crash", crash::subject, ALL),
     ("crowd", crowd::subject, BOTH),
     // unitbee ships itself here, and needs a libc of this machine's age.
-    ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE]),
+    ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE]),
     ("gate", gate::subject, BOTH),
     ("killed", killed::subject, BOTH),
     ("ladder", ladder::subject, ALL),
