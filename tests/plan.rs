@@ -151,6 +151,7 @@ impl World {
 fn stopped(unit: &str) -> UnitStatus {
     UnitStatus {
         no_boot: None,
+        unlimited: None,
         exe: None,
         unsupervised: false,
         unit: unit.to_owned(),

@@ -68,6 +68,8 @@ impl Nest {
     fn define(&self, script: &str, restart: Restart, logs: Logs) {
         let spec = UnitSpec {
             unit: UnitName::new("web").unwrap(),
+            // Where there are cgroups, each nest has one of its own.
+            instance: self.home().file_name().unwrap().to_owned(),
             args: vec!["-c".to_owned(), script.to_owned()],
             restart,
             logs,
@@ -383,6 +385,30 @@ fn a_record_that_cannot_be_believed_is_put_aside() {
         assert_eq!(answer, "ok", "{}", nest.name);
         assert!(damaged.join("x").is_dir(), "{}", nest.name);
         nest.stop(runner);
+    });
+}
+
+/// A part of the cgroup v2 tree that this test may write, as root of most machines.
+fn cgroup_tree() -> Option<&'static str> {
+    let is_there = |tree: &&str| fs::write(format!("{tree}/cgroup.procs"), "0").is_ok();
+    ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].into_iter().find(is_there)
+}
+
+#[test]
+fn nothing_leaves_a_cgroup() {
+    let Some(tree) = cgroup_tree() else {
+        return skip::skip("nothing_leaves_a_cgroup", "no cgroup v2 tree may be written here");
+    };
+    everywhere(|nest| {
+        // It leaves session, group, environment and parents behind.
+        nest.define("(env -i setsid sleep 1000 &); sleep 1000", never(), Logs::default());
+        let (runner, answer) = nest.start();
+        assert_eq!(answer, "ok", "{}", nest.name);
+        let folder = format!("{tree}/rbee.slice/llm/{}", nest.home().file_name().unwrap());
+        assert_eq!(nest.record()["cgroup"], folder.as_str(), "{}", nest.name);
+        nest.until("all of it is found", || nest.pids().len() == 3);
+        nest.stop(runner);
+        assert!(!Utf8Path::new(&folder).exists(), "{}: its cgroup is left", nest.name);
     });
 }
 

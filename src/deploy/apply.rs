@@ -304,7 +304,10 @@ async fn carry_out(
     }
     let mut up = if plan.reload { hold_what_runs(order, &plan, &supervisor).await? } else { Vec::new() };
     up.extend(start_all(host, order, &plan, &supervisor, events).await?);
-    let gaps = gaps(host, up).await?;
+    let gaps = match &supervisor {
+        Supervisor::Runner(_) => told_gaps(&supervisor, &up).await?,
+        Supervisor::Systemd(_) => gaps(host, up).await?,
+    };
     still_healthy(host, order, &plan, &supervisor).await?;
     Ok(Applied { outcome, transport: Some(supervisor.transport()), notes: plan.notes, gaps, not_persistent })
 }
@@ -415,6 +418,13 @@ async fn hold_what_runs<'a>(
     let kept = order.wanted.iter().map(|wanted| &wanted.spec).filter(|spec| !is_started(spec));
     let hold = async |spec: &'a UnitSpec| supervisor.realize_limits(spec.unit.as_str()).await.map(|()| (spec, None));
     futures_util::future::try_join_all(kept.map(hold)).await
+}
+
+/// Which limits of the units do not hold, where the supervisor tells.
+async fn told_gaps(supervisor: &Supervisor, up: &[Up<'_>]) -> Result<Vec<(String, String)>, SupervisorError> {
+    let units: Vec<String> = up.iter().map(|(spec, _)| spec.unit.to_string()).collect();
+    let statuses = supervisor.status(&units).await?;
+    Ok(statuses.into_iter().filter_map(|status| Some((status.unit, status.unlimited?))).collect())
 }
 
 /// Which limits of the units do not hold; one exchange at most, for those whose cgroup nobody looked at yet.

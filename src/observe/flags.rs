@@ -111,6 +111,9 @@ fn drift(seen: &Seen<'_>) -> Option<String> {
 
 fn limits(seen: &Seen<'_>) -> Option<String> {
     let runs = matches!(seen.status?.state, State::Running { .. });
+    if seen.manager == Some(Manager::Runner) {
+        return seen.status?.unlimited.clone().filter(|_| runs);
+    }
     runs.then(|| limit_gap(&seen.record?.spec.limits, seen.cgroup)).flatten()
 }
 

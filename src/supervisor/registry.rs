@@ -44,6 +44,7 @@ struct Record {
     since: i64,
     invocation: String,
     cgroup: String,
+    unlimited: String,
     restarts: u32,
     exit: Option<u32>,
 }
@@ -91,6 +92,7 @@ impl Registry {
             cpu_nsec: None,
             tasks: None,
             cgroup: None,
+            unlimited: None,
             exe: None,
             needs_reload: false,
             unsupervised: false,
@@ -126,6 +128,7 @@ impl Registry {
             let used: u64 = entries().map(|entry| entry.used).sum();
             status.cpu_nsec = Some(used.saturating_mul(1_000_000_000) / facts.ticks.max(1));
             status.cgroup = Some(record.cgroup.clone()).filter(|path| !path.is_empty());
+            status.unlimited = Some(record.unlimited.clone()).filter(|reason| !reason.is_empty());
             status.exe = self.table.entries.get(&record.pid).and_then(|entry| entry.exe.clone());
         }
         let digest = definition.and_then(|file| header::digest_of(&file.content));

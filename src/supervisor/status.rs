@@ -141,6 +141,8 @@ pub struct UnitStatus {
     pub tasks: Option<u64>,
     /// cgroup of the unit, relative to the mount (`/user.slice/…`); `None` where there is none.
     pub cgroup: Option<String>,
+    /// Why limits do not hold, where the supervisor tells: `None` where all do that are wished.
+    pub unlimited: Option<String>,
     /// File that the main process runs, where the supervisor tells.
     pub exe: Option<String>,
     /// Whether it runs although its supervisor has died.

@@ -23,6 +23,7 @@ pub fn unit_status(unit: &str, job: &Job, enabled: bool, started: Option<u64>, n
     let started = job.pid.and(started);
     UnitStatus {
         no_boot: None,
+        unlimited: None,
         exe: None,
         unsupervised: false,
         unit: unit.to_owned(),

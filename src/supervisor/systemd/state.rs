@@ -29,6 +29,7 @@ pub(super) fn unit_status(unit: &str, properties: &Properties, now: u64) -> Unit
         cpu_nsec: properties.number("CPUUsageNSec"),
         tasks: properties.number("TasksCurrent"),
         cgroup: properties.cgroup("ControlGroup").map(str::to_owned),
+        unlimited: None,
         exe: None,
         unsupervised: false,
         needs_reload: properties.flag("NeedDaemonReload"),
