@@ -14,6 +14,7 @@ mod crash;
 mod crowd;
 mod demo;
 mod gate;
+mod identity;
 mod killed;
 #[path = "../support/lab.rs"]
 mod lab;
@@ -76,6 +77,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     // unitbee ships itself here, and needs a libc of this machine's age.
     ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE]),
     ("gate", gate::subject, BOTH),
+    ("identity", identity::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
     ("killed", killed::subject, BOTH),
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
