@@ -49,16 +49,17 @@ struct Record {
     exit: Option<u32>,
 }
 
-/// What must be asked of a host to know of its runners; cheap where there is none.
+/// What must be asked of a host to know of its runners; cheap where there is none. The processes come first: a runner that
+/// ends meanwhile has then noted why, where it would else seem to have been killed.
 #[must_use]
 pub fn asks() -> [Ask; 3] {
-    [Ask::Folder(layout::registry()), Ask::Processes(layout::registry()), Ask::Crontab(layout::registry())]
+    [Ask::Processes(layout::registry()), Ask::Folder(layout::registry()), Ask::Crontab(layout::registry())]
 }
 
 impl Registry {
     /// Reads the answers to [`asks`]; `None` when they are not of that form.
     pub fn read(answers: &mut impl Iterator<Item = Answer>) -> Option<Self> {
-        let (Answer::Folder(folder), Answer::Processes(table), Answer::Crontab(crontab)) =
+        let (Answer::Processes(table), Answer::Folder(folder), Answer::Crontab(crontab)) =
             (answers.next()?, answers.next()?, answers.next()?)
         else {
             return None;
@@ -143,8 +144,8 @@ impl Registry {
         status.unsupervised = main && !runner;
         let fresh = status.started_usec.is_some_and(|started| started.saturating_add(STEADY_USEC) > now);
         status.state = match record.state.as_str() {
-            "stopped" if !main => State::Stopped,
-            "failed" if !main => State::Failed { reason: ended() },
+            "stopped" if !main || runner => State::Stopped,
+            "failed" if !main || runner => State::Failed { reason: ended() },
             "stopping" if runner => State::Stopping,
             "backoff" if runner => State::Backoff {
                 reason: record.exit.map_or_else(|| "it ended".to_owned(), reason::exit),
