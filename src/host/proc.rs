@@ -1,4 +1,5 @@
-//! Readers of what Linux says of itself in text: `/proc`, `/etc/passwd`, the cgroup tree. See proc(5), passwd(5).
+//! Readers of what Linux says of itself in text: `/proc`, `/etc/passwd`, the cgroup tree. See proc(5), passwd(5). What
+//! netstat(1) prints elsewhere is read here too.
 //!
 //! They take bytes and touch nothing, so that this machine and a distant one are read by the same code.
 
@@ -119,6 +120,32 @@ pub(super) fn listeners(table: &[u8], inodes: &BTreeSet<u64>, found: &mut BTreeS
     }
 }
 
+/// Tells whether a connection to `port` of the loopback finds a listening socket in `table`: lines of `/proc/net/tcp` and
+/// `tcp6`, or of `netstat -an`.
+pub(super) fn is_listening(table: &[u8], port: u16) -> bool {
+    let mut lines = table.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    lines.any(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        match fields[..] {
+            [_, local, _, "0A", ..] => address(local).is_some_and(|found| found.port == port && is_near(found.addr)),
+            [kind, _, _, local, _, "LISTEN", ..] if kind.starts_with("tcp") => is_near_port(local, port),
+            _ => false,
+        }
+    })
+}
+
+/// Reads the local address of netstat(1): `127.0.0.1.8080` and `*.8080` of the BSDs, `0.0.0.0:8080` of others.
+fn is_near_port(local: &str, port: u16) -> bool {
+    let Some((addr, last)) = local.rsplit_once(['.', ':']) else { return false };
+    last.parse() == Ok(port) && (addr == "*" || addr.parse().is_ok_and(is_near))
+}
+
+/// Tells whether who listens at this address hears what is sent to the loopback.
+fn is_near(addr: IpAddr) -> bool {
+    let addr = addr.to_canonical();
+    addr.is_loopback() || addr.is_unspecified()
+}
+
 /// Reads `0100007F:1F90`: words of 32 bits as a little-endian processor holds them in memory, then the port.
 fn address(text: &str) -> Option<Listener> {
     let (addr, port) = text.split_once(':')?;
@@ -175,6 +202,45 @@ mod tests {
         listeners(tcp6, &inodes, &mut found);
         let expected = ["127.0.0.1", "::1"].map(|addr| Listener { addr: addr.parse().unwrap(), port: 22222 });
         assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_port_is_listened_on_where_the_loopback_reaches() {
+        let line = |addr: &str, state: &str| {
+            format!("   0: {addr}:1F90 00000000:0000 {state} 00000000:00000000 00:00 0 0 0 1\n")
+        };
+        for (addr, state, expected) in [
+            ("0100007F", "0A", true),
+            ("00000000", "0A", true),
+            ("0500000A", "0A", false),
+            ("0100007F", "01", false),
+            ("00000000000000000000000000000000", "0A", true),
+            ("00000000000000000000000001000000", "0A", true),
+            ("0000000000000000FFFF00000100007F", "0A", true),
+            ("000080FE000000000000000001000000", "0A", false),
+        ] {
+            assert_eq!(is_listening(line(addr, state).as_bytes(), 8080), expected, "{addr} {state}");
+            assert!(!is_listening(line(addr, state).as_bytes(), 8081));
+        }
+        assert!(!is_listening(b"junk\n\xff\n", 8080));
+    }
+
+    /// As netstat(1) of macOS and of busybox have them.
+    #[test]
+    fn netstat_tells_who_listens() {
+        let macos = b"Active Internet connections (including servers)
+Proto Recv-Q Send-Q  Local Address          Foreign Address        (state)
+tcp4       0      0  127.0.0.1.8080         *.*                    LISTEN
+tcp46      0      0  *.9000                 *.*                    LISTEN
+tcp6       0      0  ::1.9001               *.*                    LISTEN
+tcp4       0      0  192.168.1.5.22         *.*                    LISTEN
+tcp4       0      0  127.0.0.1.51000        127.0.0.1.8080         ESTABLISHED
+udp4       0      0  *.5353                 *.*\n";
+        let heard = [8080, 9000, 9001, 22, 51000, 5353].map(|port| is_listening(macos, port));
+        assert_eq!(heard, [true, true, true, false, false, false]);
+        let busybox = b"tcp        0      0 0.0.0.0:22              0.0.0.0:*               LISTEN
+tcp        0      0 :::8080                 :::*                    LISTEN\n";
+        assert_eq!([22, 8080, 80].map(|port| is_listening(busybox, port)), [true, true, false]);
     }
 
     #[test]

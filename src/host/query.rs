@@ -96,6 +96,8 @@ pub enum Ask {
     Processes(HostPath),
     /// What does the user's crontab(5) say? Only looked at where something is at the path. [`Answer::Crontab`].
     Crontab(HostPath),
+    /// Does anybody listen on this TCP port of the host's loopback? [`Answer::Listening`].
+    Listening(u16),
 }
 
 /// The answer to the [`Ask`] of the same place in the list.
@@ -120,6 +122,8 @@ pub enum Answer {
     Processes(Table),
     /// The crontab, empty where the user has none yet; `None` where the host has no `crontab` or nobody looked.
     Crontab(Option<Vec<u8>>),
+    /// Whether somebody does.
+    Listening(bool),
 }
 
 /// A file as it was found.

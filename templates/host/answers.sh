@@ -74,6 +74,15 @@ program() {
   esac
 }
 
+# Prints everything that listens on TCP.
+listening() {
+  mark listening
+  case $system in
+    Linux) grep -sh ' 0A ' /proc/net/tcp /proc/net/tcp6 ;;
+    *) netstat -an 2>/dev/null | grep LISTEN ;;
+  esac
+}
+
 cgroup() {
   if [ ! -e "$path/cgroup.procs" ]; then
     mark none
@@ -205,6 +214,8 @@ answers() {
       program "$3"
     elif [ "$1" = sockets ]; then
       sockets "$3"
+    elif [ "$1" = listening ]; then
+      listening
     elif ! resolve "$2" "$3"; then
       mark none
     else

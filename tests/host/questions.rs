@@ -55,12 +55,16 @@ fn answers_are_the_same() {
         asks.push(Ask::Cgroup(HostPath::new(Base::Cgroup, "app.slice")));
         asks.push(Ask::Cgroup(at(&world.folder)));
         asks.push(Ask::Listeners(at(&world.folder)));
+        let near = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = near.local_addr().unwrap().port();
+        asks.extend([Ask::Listening(port), Ask::Listening(1)]);
 
         let [local, ssh] = world.both();
         let (here, far) = (ask(&local, &asks[..]).await.unwrap(), ask(&ssh, &asks[..]).await.unwrap());
         for ((asked, here), far) in asks.iter().zip(&here.answers).zip(&far.answers) {
             assert_eq!(here, far, "{asked:?}");
         }
+        assert_eq!(here.answers[asks.len() - 2..], [Answer::Listening(true), Answer::Listening(false)]);
         let Answer::Tree(tree) = &here.answers[15] else { panic!("{here:?}") };
         assert_eq!(
             tree.keys().map(|path| path.as_str()).collect::<Vec<_>>(),

@@ -1,4 +1,4 @@
-//! Answers of this machine, read with system calls alone: nothing is started.
+//! Answers of this machine, read with system calls alone: nothing is started, but netstat(1) where there is no `/proc`.
 
 #![expect(clippy::disallowed_methods, reason = "this machine is read here")]
 
@@ -70,6 +70,7 @@ impl Reader<'_> {
             Ask::Tree(path) => Answer::Tree(self.read(path, tree)?.unwrap_or_default()),
             Ask::Program(name) => Answer::Program(program(name)),
             Ask::Cgroup(path) => Answer::Cgroup(self.read(path, |folder| Ok(cgroup(folder)))?.flatten()),
+            Ask::Listening(port) => Answer::Listening(proc::is_listening(&tcp_table(), *port)),
             Ask::Listeners(path) => {
                 Answer::Listeners(self.read(path, |folder| Ok(listeners(folder)))?.unwrap_or_default())
             }
@@ -269,6 +270,16 @@ fn listening(pids: &BTreeSet<u32>) -> Vec<Listener> {
         proc::listeners(&fs::read(table).unwrap_or_default(), &inodes, &mut listening);
     }
     listening.into_iter().collect()
+}
+
+/// Everything that listens on TCP, in the words of `/proc` or of netstat(1).
+fn tcp_table() -> Vec<u8> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read);
+    if tables.iter().any(Result::is_ok) {
+        return tables.into_iter().flatten().flatten().collect();
+    }
+    let told = std::process::Command::new("netstat").arg("-an").output();
+    told.map(|told| told.stdout).unwrap_or_default()
 }
 
 fn sockets(pid: u32) -> impl Iterator<Item = u64> {

@@ -221,6 +221,8 @@ fn words(ask: &Ask) -> (&'static str, Option<&HostPath>, String) {
         Ask::Folder(path) => at("folder", path),
         Ask::Processes(path) => at("table", path),
         Ask::Crontab(path) => at("crontab", path),
+        // The whole table is told: the port is looked for here.
+        Ask::Listening(_) => ("listening", None, String::new()),
     }
 }
 

@@ -9,6 +9,7 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use self::files::Files;
 use self::system::System;
+use super::super::proc;
 use super::super::query::{Answer, Ask, Facts, Observation, Query, Table};
 
 /// Why there is no [`Observation`].
@@ -106,6 +107,7 @@ fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>) -> Result
         (Ask::Program(_), "program") => Answer::Program(Some(absolute(content)?.to_owned())),
         (Ask::Cgroup(_), "none") => return Ok(Slot::Cgroup(None)),
         (Ask::Cgroup(_), "cgroup") => return Ok(Slot::Cgroup(Some(absolute(content)?))),
+        (Ask::Listening(port), "listening") => Answer::Listening(proc::is_listening(content, *port)),
         (Ask::Listeners(_), "none") => return Ok(Slot::Listeners(None)),
         (Ask::Listeners(_), "cgroup") => return Ok(Slot::Listeners(Some(absolute(content)?))),
         (Ask::Sockets(_), "sockets") => match records.next() {
