@@ -11,6 +11,7 @@ mod places;
 mod proc;
 pub mod process;
 pub mod query;
+mod relay;
 mod ssh;
 
 use std::fmt::{self, Debug, Formatter};
@@ -29,6 +30,7 @@ pub use self::local_file::{LocalFile, local_file, read_text, scratch};
 pub use self::query::{
     Answer, Ask, Base, Cgroup, Entry, Facts, FileFound, HostPath, Listener, Observation, Process, Query, Table,
 };
+pub use self::relay::{Relay, RelayFault};
 
 /// A program and its arguments: never a shell line.
 #[derive(Clone)]

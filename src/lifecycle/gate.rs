@@ -106,8 +106,7 @@ impl Gate<'_> {
         let unit = || self.unit.to_owned();
         let begun = Instant::now();
         let deadline = begun + self.health.within;
-        let prober =
-            Prober::open(self.host, self.health).await.map_err(|source| GateError::Http { unit: unit(), source })?;
+        let prober = Prober::open(self.host, self.health).await.map_err(|source| self.unasked(source))?;
         let mut watch =
             self.supervisor.watch(self.unit).await.map_err(|source| GateError::Supervisor { unit: unit(), source })?;
         let mut pauses = pauses();
@@ -139,7 +138,9 @@ impl Gate<'_> {
             Err(reason) => return Ok(Look::NotYet(reason)),
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        if let Probe::Unhealthy(reason) = prober.probe(left.clamp(LOOK, PROBE)).await {
+        if let Probe::Unhealthy(reason) =
+            prober.probe(left.clamp(LOOK, PROBE)).await.map_err(|source| self.unasked(source))?
+        {
             return Ok(Look::NotYet(reason));
         }
         let (cgroup, wrong) = self.who_listens(&status).await?;
@@ -197,7 +198,7 @@ impl Gate<'_> {
         let until = Instant::now() + self.health.healthy_for;
         while Instant::now() < until {
             tokio::time::sleep(STEADY.min(until.saturating_duration_since(Instant::now()))).await;
-            if let Probe::Unhealthy(reason) = prober.probe(PROBE).await {
+            if let Probe::Unhealthy(reason) = prober.probe(PROBE).await.map_err(|source| self.unasked(source))? {
                 return Ok(Some(reason));
             }
             let status = self.status().await?;
@@ -213,6 +214,10 @@ impl Gate<'_> {
     async fn processes(&self) -> Result<Vec<u32>, GateError> {
         let failed = |source| GateError::Supervisor { unit: self.unit.to_owned(), source };
         self.supervisor.processes(self.unit).await.map_err(failed)
+    }
+
+    fn unasked(&self, source: HttpError) -> GateError {
+        GateError::Http { unit: self.unit.to_owned(), source }
     }
 
     async fn status(&self) -> Result<UnitStatus, GateError> {

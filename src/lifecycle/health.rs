@@ -1,5 +1,6 @@
 //! Whether a service is healthy: an answer to its health URL, and proof that it is this very process that gives it.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -45,20 +46,21 @@ pub struct NotHealthy {
 #[derive(Debug)]
 pub struct Prober<'a> {
     health: &'a Health,
-    http: Http,
+    http: Http<'a>,
 }
 
 impl<'a> Prober<'a> {
     /// Opens the way to the URL; the service need not listen yet.
-    pub async fn open(host: &dyn Host, health: &'a Health) -> Result<Self, HttpError> {
+    pub async fn open(host: &'a dyn Host, health: &'a Health) -> Result<Self, HttpError> {
         Ok(Self { health, http: Http::open(host, &health.url).await? })
     }
 
-    /// Probes once, for at most `within`.
-    pub async fn probe(&self, within: Duration) -> Probe {
+    /// Probes once, for at most `within`. An error says nothing of the service: there is no way to its URL.
+    pub async fn probe(&self, within: Duration) -> Result<Probe, HttpError> {
         match self.http.get(within).await {
-            Ok(reply) => self.judge(reply.status, &reply.body),
-            Err(error) => Probe::Unhealthy(words(&error)),
+            Ok(reply) => Ok(self.judge(reply.status, &reply.body)),
+            Err(error @ (HttpError::Barred { .. } | HttpError::Way { .. })) => Err(error),
+            Err(error) => Ok(Probe::Unhealthy(in_one_line(&error))),
         }
     }
 
@@ -76,9 +78,9 @@ impl<'a> Prober<'a> {
     }
 }
 
-/// The error with its causes in one line.
-fn words(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source())
+/// Tells the error with its causes.
+pub(crate) fn in_one_line(error: &HttpError) -> String {
+    std::iter::successors(error.source(), |cause| (*cause).source())
         .fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }
 
@@ -120,7 +122,7 @@ pub async fn poll_until_healthy(host: &dyn Host, health: &Health) -> Result<Dura
     let mut pauses = pauses();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let last = match prober.probe(left.min(PROBE)).await {
+        let last = match prober.probe(left.min(PROBE)).await? {
             Probe::Healthy => return Ok(begun.elapsed()),
             Probe::Unhealthy(reason) => reason,
         };

@@ -1,11 +1,22 @@
 //! One HTTP request to a service, wherever it runs: a URL is meant as the *host* of the service sees it, so one that
 //! names the loopback of a remote host goes through a forward.
+//!
+//! A forward accepts every connection. One that then ends without a byte looks the same when nobody listens and when
+//! sshd lets nobody through (`AllowTcpForwarding`, `DisableForwarding`, `PermitOpen` in `sshd_config`), so the host is
+//! asked which it is; in the latter case a program that runs there carries the bytes from then on.
 
+use std::error::Error as StdError;
+use std::io;
+use std::iter;
 use std::time::Duration;
 
+use camino::Utf8Path;
+use reqwest::{Client, RequestBuilder};
 use thiserror::Error;
+use tokio::sync::Mutex;
+use tracing::debug;
 
-use crate::host::{Endpoint, Forward, Host, HostError};
+use crate::host::{Answer, Ask, Endpoint, Forward, Host, HostError, Query, Relay, RelayFault};
 use crate::service::spec::HttpUrl;
 
 /// How much of an answer is looked at.
@@ -14,11 +25,28 @@ const BODY: usize = 64 << 10;
 /// A way to send requests to one URL; each request makes a connection of its own, since only a fresh one proves that
 /// somebody listens now.
 #[derive(Debug)]
-pub struct Http {
+pub struct Http<'a> {
+    host: &'a dyn Host,
     url: HttpUrl,
-    client: reqwest::Client,
-    /// Keeps the way open.
-    forward: Option<Forward>,
+    /// One request at a time: what one of them learns of the way counts for the next.
+    road: Mutex<Road>,
+}
+
+/// How the URL is reached.
+#[derive(Debug)]
+struct Road {
+    client: Client,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// From here.
+    Direct,
+    /// Through a forward, which is kept open; whether it ever let a byte through.
+    Forward { _open: Forward, proven: bool },
+    /// Through a program on the host.
+    Relay(Relay),
 }
 
 /// What was answered.
@@ -50,6 +78,16 @@ pub enum HttpError {
         /// Cause.
         source: reqwest::Error,
     },
+    /// Somebody listens on the host, where its sshd lets nobody through and no program can stand in.
+    #[error("the sshd of {host} lets nobody through to {url}")]
+    Barred {
+        /// Host.
+        host: String,
+        /// URL.
+        url: String,
+        /// Cause.
+        source: RelayFault,
+    },
     /// Nobody listens.
     #[error("nothing listens at {url}")]
     Refused {
@@ -74,64 +112,165 @@ pub enum HttpError {
     },
 }
 
-impl Http {
-    /// Opens a way to `url` on `host`.
-    pub async fn open(host: &dyn Host, url: &HttpUrl) -> Result<Self, HttpError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("unitbee/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(0);
-        #[cfg(feature = "tls")]
-        if !url.is_https() {
-            // Reading the system's roots costs more than the request.
-            builder = builder.tls_certs_only([]);
+impl HttpError {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Way { source, .. } => source.hint(),
+            Self::Barred { host, .. } => Some(format!(
+                "`AllowTcpForwarding local` in sshd_config of {host}, or bash, python3 or nc there, lets unitbee ask"
+            )),
+            _ => None,
         }
-        let mut way = None;
+    }
+}
+
+impl<'a> Http<'a> {
+    /// Opens a way to `url` on `host`.
+    pub async fn open(host: &'a dyn Host, url: &HttpUrl) -> Result<Self, HttpError> {
+        let (mut way, mut socket) = (Way::Direct, None);
         if !host.is_local() && url.is_loopback() {
             let to = Endpoint::Tcp { host: url.host().to_owned(), port: url.port() };
-            let forward = host.forward(&to).await.map_err(|source| HttpError::Way { url: url.to_string(), source })?;
-            if let Endpoint::Unix(path) = &forward.here {
-                builder = builder.unix_socket(path.as_std_path());
+            let open = host.forward(&to).await.map_err(|source| HttpError::Way { url: url.to_string(), source })?;
+            if let Endpoint::Unix(path) = &open.here {
+                socket = Some(path.clone());
             }
-            way = Some(forward);
+            way = Way::Forward { _open: open, proven: false };
         }
-        let client = builder.build().map_err(|source| HttpError::Client { url: url.to_string(), source })?;
-        Ok(Self { url: url.clone(), client, forward: way })
+        let road = Road { client: client(url, socket.as_deref())?, way };
+        Ok(Self { host, url: url.clone(), road: Mutex::new(road) })
     }
 
     /// Sends GET and waits for the answer.
     pub async fn get(&self, within: Duration) -> Result<Reply, HttpError> {
-        self.send(self.client.get(self.url.as_str()), within).await
+        self.send(|client| client.get(self.url.as_str()), within).await
     }
 
     /// Sends POST without a body and waits for the answer.
     pub async fn post(&self, within: Duration) -> Result<Reply, HttpError> {
-        self.send(self.client.post(self.url.as_str()).header(reqwest::header::CONTENT_LENGTH, 0), within).await
+        self.send(|client| client.post(self.url.as_str()).header(reqwest::header::CONTENT_LENGTH, 0), within).await
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder, within: Duration) -> Result<Reply, HttpError> {
-        let exchange = async {
-            let mut response = request.send().await?;
-            let status = response.status().as_u16();
-            let mut body = Vec::new();
-            while body.len() < BODY {
-                let Some(chunk) = response.chunk().await? else { break };
-                body.extend_from_slice(&chunk[..chunk.len().min(BODY - body.len())]);
+    async fn send(&self, request: impl Fn(&Client) -> RequestBuilder, within: Duration) -> Result<Reply, HttpError> {
+        let reply = async { self.reply(&mut *self.road.lock().await, request).await };
+        let late = |_| HttpError::Timeout { url: self.url.to_string(), within };
+        tokio::time::timeout(within, reply).await.map_err(late)?
+    }
+
+    async fn reply(&self, road: &mut Road, request: impl Fn(&Client) -> RequestBuilder) -> Result<Reply, HttpError> {
+        match &mut road.way {
+            Way::Direct => exchange(request(&road.client))
+                .await
+                .map_err(|source| if is_refused(&source) { self.refused() } else { self.broken(source) }),
+            Way::Relay(relay) => self.relayed(relay, request(&road.client)).await,
+            Way::Forward { proven, .. } => {
+                let source = match exchange(request(&road.client)).await {
+                    Err(source) if is_silence(&source) => source,
+                    heard => {
+                        *proven = true;
+                        return heard.map_err(|source| self.broken(source));
+                    }
+                };
+                if !self.somebody_listens().await? {
+                    return Err(self.refused());
+                }
+                if *proven {
+                    return Err(self.broken(source));
+                }
+                debug!(host = self.host.name(), url = %self.url, "sshd lets nobody through: a program on the host will");
+                let relay = Relay::open(self.url.host(), self.url.port()).map_err(|source| self.no_way(source))?;
+                let client = client(&self.url, Some(relay.here()))?;
+                let reply = self.relayed(&relay, request(&client)).await;
+                *road = Road { client, way: Way::Relay(relay) };
+                reply
             }
-            Ok(Reply { status, body })
-        };
-        match tokio::time::timeout(within, exchange).await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) if self.is_refusal(&error) => Err(HttpError::Refused { url: self.url.to_string() }),
-            Ok(Err(source)) => Err(HttpError::Broken { url: self.url.to_string(), source: source.without_url() }),
-            Err(_) => Err(HttpError::Timeout { url: self.url.to_string(), within }),
         }
     }
 
-    /// A forward accepts every connection and closes it when the far side refuses, so there a connection that ends
-    /// without an answer is what a refusal looks like.
-    fn is_refusal(&self, error: &reqwest::Error) -> bool {
-        error.is_connect() || (self.forward.is_some() && error.is_request())
+    async fn relayed(&self, relay: &Relay, request: RequestBuilder) -> Result<Reply, HttpError> {
+        tokio::select! {
+            reply = exchange(request) => match reply {
+                Err(source) if is_silence(&source) && !self.somebody_listens().await? => Err(self.refused()),
+                reply => reply.map_err(|source| self.broken(source)),
+            },
+            fault = relay.serve(self.host) => Err(match fault {
+                RelayFault::Host(source) => self.no_way(source),
+                source => HttpError::Barred { host: self.host.name().to_owned(), url: self.url.to_string(), source },
+            }),
+        }
     }
+
+    async fn somebody_listens(&self) -> Result<bool, HttpError> {
+        let query = Query { asks: vec![Ask::Listening(self.url.port())] };
+        let seen = self.host.query(&query).await.map_err(|source| self.no_way(source))?;
+        Ok(seen.answers.contains(&Answer::Listening(true)))
+    }
+
+    fn refused(&self) -> HttpError {
+        HttpError::Refused { url: self.url.to_string() }
+    }
+
+    fn broken(&self, source: reqwest::Error) -> HttpError {
+        HttpError::Broken { url: self.url.to_string(), source: source.without_url() }
+    }
+
+    fn no_way(&self, source: HostError) -> HttpError {
+        HttpError::Way { url: self.url.to_string(), source }
+    }
+}
+
+/// Makes a client for `url` that connects to `socket` instead, if there is one.
+fn client(url: &HttpUrl, socket: Option<&Utf8Path>) -> Result<Client, HttpError> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("unitbee/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(0);
+    #[cfg(feature = "tls")]
+    if !url.is_https() {
+        // Reading the system's roots costs more than the request.
+        builder = builder.tls_certs_only([]);
+    }
+    if let Some(path) = socket {
+        builder = builder.unix_socket(path.as_std_path());
+    }
+    builder.build().map_err(|source| HttpError::Client { url: url.to_string(), source })
+}
+
+async fn exchange(request: RequestBuilder) -> Result<Reply, reqwest::Error> {
+    let mut response = request.send().await?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    while body.len() < BODY {
+        let Some(chunk) = response.chunk().await? else { break };
+        body.extend_from_slice(&chunk[..chunk.len().min(BODY - body.len())]);
+    }
+    Ok(Reply { status, body })
+}
+
+/// Tells whether nobody took the connection.
+fn is_refused(error: &reqwest::Error) -> bool {
+    error.is_connect() && kinds(error).any(|kind| kind == io::ErrorKind::ConnectionRefused)
+}
+
+/// Tells whether the connection ended before an answer began.
+fn is_silence(error: &reqwest::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+
+    let cut = || causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>());
+    let sending = error.is_request() || error.is_connect();
+    sending
+        && (cut().any(|cut| cut.is_incomplete_message() || cut.is_canceled() || cut.is_closed())
+            || kinds(error).any(|kind| {
+                matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+            }))
+}
+
+fn kinds(error: &reqwest::Error) -> impl Iterator<Item = io::ErrorKind> {
+    causes(error).filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()))
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    iter::successors(error.source(), |cause| (*cause).source())
 }

@@ -115,6 +115,7 @@ impl LifecycleError {
                 Some(format!("`unitbee logs {unit} -H {host}` shows what it said"))
             }
             Self::Supervisor { source, .. } => source.hint(),
+            Self::Http { source, .. } | Self::Gate { source: GateError::Http { source, .. }, .. } => source.hint(),
             _ => None,
         }
     }
@@ -201,12 +202,10 @@ impl Service<'_> {
     /// Probes it once; one without a health check is healthy.
     pub async fn is_healthy(&self) -> Result<bool, LifecycleError> {
         let Some(health) = self.health else { return Ok(true) };
-        let prober = Prober::open(self.host, health).await.map_err(|source| LifecycleError::Http {
-            unit: self.unit.to_owned(),
-            host: self.host.name().to_owned(),
-            source,
-        })?;
-        Ok(prober.probe(PROBE).await.is_healthy())
+        let unasked =
+            |source| LifecycleError::Http { unit: self.unit.to_owned(), host: self.host.name().to_owned(), source };
+        let prober = Prober::open(self.host, health).await.map_err(unasked)?;
+        Ok(prober.probe(PROBE).await.map_err(unasked)?.is_healthy())
     }
 
     /// Waits until it runs and is healthy, without doing anything to it.
@@ -364,8 +363,12 @@ pub async fn ensure_daemon_running(service: &Service<'_>) -> Result<Ensured, Lif
     let within = service.health.map_or(0, |health| health.within.as_secs());
     if u64::try_from(age).is_ok_and(|age| age < within) {
         let begun = Instant::now();
-        if let Ok(started) = service.wait().await {
-            return Ok(Ensured::Started(Started { healthy_after: Some(begun.elapsed()), ..started }));
+        match service.wait().await {
+            Ok(started) => {
+                return Ok(Ensured::Started(Started { healthy_after: Some(begun.elapsed()), ..started }));
+            }
+            Err(error @ LifecycleError::Gate { source: GateError::Http { .. }, .. }) => return Err(error),
+            Err(_) => {}
         }
     }
     let (_, started) = service.restart().await?;

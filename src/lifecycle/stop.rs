@@ -151,7 +151,8 @@ async fn ask(host: &dyn Host, url: &crate::service::spec::HttpUrl) -> Result<(),
     match http.post(ANSWER).await {
         Ok(reply) if (200..300).contains(&reply.status) => Ok(()),
         Ok(reply) => Err(format!("{url} answered {}", reply.status)),
-        Err(HttpError::Broken { .. } | HttpError::Timeout { .. }) => Ok(()),
+        Err(HttpError::Broken { source, .. }) if !source.is_connect() => Ok(()),
+        Err(HttpError::Timeout { .. }) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -1,6 +1,8 @@
 //! What is odd about a unit, each with the command that mends it. Pure: everything was read before.
 
 use crate::host::{Cgroup, Facts, FileFound};
+use crate::lifecycle::health::in_one_line;
+use crate::lifecycle::http::HttpError;
 use crate::service::record::Record;
 use crate::service::render::header;
 use crate::service::spec::Limits;
@@ -27,6 +29,8 @@ pub struct Seen<'a> {
     pub status: Option<&'a UnitStatus>,
     /// Why it is unhealthy, if it is.
     pub unhealthy: Option<&'a str>,
+    /// Why its health cannot be asked for, if it cannot.
+    pub unasked: Option<&'a HttpError>,
 }
 
 /// All flags of a unit.
@@ -40,6 +44,7 @@ pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
     let verb = |verb: &str| Some(format!("unitbee {verb} {unit} -H {host}"));
     flag(FlagKind::CrashLooping, crash_looping(seen), verb("logs"));
     flag(FlagKind::Unhealthy, seen.unhealthy.map(str::to_owned), verb("restart"));
+    flag(FlagKind::HealthUnknown, seen.unasked.map(in_one_line), seen.unasked.and_then(HttpError::hint));
     flag(FlagKind::OldBinary, old_binary(seen), if is_program_gone(seen) { verb("apply") } else { verb("restart") });
     flag(FlagKind::UnitChanged, unit_changed(seen), verb("restart"));
     flag(FlagKind::NeedsReload, needs_reload(seen), Some(format!("unitbee apply -H {host}")));

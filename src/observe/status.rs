@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::flags::{self, Seen};
 use crate::host::{Answer, Ask, Cgroup, Facts, FileFound, Host, HostError, Query};
 use crate::lifecycle::health::{Probe, Prober};
+use crate::lifecycle::http::HttpError;
 use crate::service::record::Record;
 use crate::service::spec::UnitSpec;
 use crate::supervisor::registry::{self, Registry};
@@ -65,7 +66,7 @@ pub struct Row {
     pub cpu_percent: Option<f64>,
     /// Processes and threads.
     pub tasks: Option<u64>,
-    /// `healthy`, `starting`, `unhealthy`; absent where no health is declared or it does not run.
+    /// `healthy`, `starting`, `unhealthy`, `unknown` (there is no way to ask); absent where no health is declared or it does not run.
     pub health: Option<&'static str>,
     /// What is odd.
     pub flags: Vec<Flag>,
@@ -220,7 +221,8 @@ async fn look(
         record: found.record.as_ref(),
         cgroup: found.cgroup.as_ref(),
         status: status.as_ref(),
-        unhealthy: health.as_ref().and_then(|(_, reason)| reason.as_deref()),
+        unhealthy: health.as_ref().and_then(|health| health.as_ref().ok()?.1.as_deref()),
+        unasked: health.as_ref().and_then(|health| health.as_ref().err()),
     };
     let flags = flags::all(&seen);
     let state = status.as_ref().map_or(&State::Stopped, |status| &status.state);
@@ -244,7 +246,7 @@ async fn look(
         memory_bytes: status.as_ref().and_then(|status| status.memory),
         cpu_percent: status.as_ref().and_then(|status| cpu_percent(status, facts.now())),
         tasks: status.as_ref().and_then(|status| status.tasks),
-        health: health.map(|(word, _)| word),
+        health: health.map(|health| health.map_or("unknown", |(word, _)| word)),
         flags,
         release: found.record.as_ref().map(|record| record.release),
         enabled: status.as_ref().is_some_and(|status| status.enabled),
@@ -255,7 +257,7 @@ async fn look(
 
 /// A probe that is under way; dropping it ends it.
 struct Probing {
-    probe: AbortOnDropHandle<Probe>,
+    probe: AbortOnDropHandle<Result<Probe, HttpError>>,
     within: Duration,
 }
 
@@ -263,24 +265,22 @@ fn begin_probe(host: &Arc<dyn Host>, subject: &Subject, found: &Found) -> Option
     let health = spec(subject, found)?.health.clone()?;
     let (host, within) = (Arc::clone(host), health.within);
     let probe = tokio::spawn(async move {
-        match Prober::open(host.as_ref(), &health).await {
-            Ok(prober) => prober.probe(PROBE).await,
-            Err(error) => Probe::Unhealthy(error.to_string()),
-        }
+        let prober = Prober::open(host.as_ref(), &health).await?;
+        prober.probe(PROBE).await
     });
     Some(Probing { probe: AbortOnDropHandle::new(probe), within })
 }
 
 impl Probing {
     /// The word for it, and the reason where it is not good, of a process of this age in seconds.
-    async fn end(self, age: i64) -> (&'static str, Option<String>) {
-        match self.probe.await.unwrap_or_else(|error| Probe::Unhealthy(error.to_string())) {
+    async fn end(self, age: i64) -> Result<(&'static str, Option<String>), HttpError> {
+        Ok(match self.probe.await.unwrap_or_else(|error| Ok(Probe::Unhealthy(error.to_string())))? {
             Probe::Healthy => ("healthy", None),
             Probe::Unhealthy(_) if u64::try_from(age).is_ok_and(|age| age < self.within.as_secs()) => {
                 ("starting", None)
             }
             Probe::Unhealthy(reason) => ("unhealthy", Some(reason)),
-        }
+        })
     }
 }
 

@@ -92,6 +92,8 @@ pub enum FlagKind {
     Drift,
     /// It runs and does not answer its health URL.
     Unhealthy,
+    /// It runs, and the host has no way to ask how it is.
+    HealthUnknown,
     /// Another supervisor or domain runs it too.
     Duplicate,
 }
@@ -108,6 +110,7 @@ impl fmt::Display for FlagKind {
             Self::Unsupervised => "unsupervised",
             Self::Drift => "drift",
             Self::Unhealthy => "unhealthy",
+            Self::HealthUnknown => "health-unknown",
             Self::Duplicate => "duplicate",
         })
     }

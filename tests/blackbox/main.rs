@@ -13,6 +13,7 @@ mod converge;
 mod crash;
 mod crowd;
 mod demo;
+mod forwarding;
 mod gate;
 mod identity;
 mod killed;
@@ -76,6 +77,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("crowd", crowd::subject, BOTH),
     // unitbee ships itself here, and needs a libc of this machine's age.
     ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE]),
+    ("forwarding", forwarding::subject, &[&SYSTEMD_262]),
     ("gate", gate::subject, BOTH),
     ("identity", identity::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
     ("killed", killed::subject, BOTH),

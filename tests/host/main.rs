@@ -6,6 +6,7 @@
 #![expect(clippy::duration_suboptimal_units, reason = "seconds are easier to compare")]
 
 mod changes;
+mod forwarding;
 mod hostile;
 mod lab;
 mod locks;
