@@ -48,7 +48,7 @@ impl World {
             cgroup: None,
             boot_id: "b".into(),
             now_usec: self.now_usec,
-            uptime: 100,
+            uptime_usec: 100_000_000,
             ticks: 100,
             bus: true,
             systemd: true,

@@ -85,12 +85,6 @@ pub(super) fn variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a str> {
         .and_then(|value| std::str::from_utf8(value).ok())
 }
 
-/// Returns whole seconds since boot from `/proc/uptime` (`350735.47 234388.90`).
-pub(super) fn uptime(text: &[u8]) -> Option<u64> {
-    let whole = text.split(|byte| *byte == b'.').next()?;
-    std::str::from_utf8(whole).ok()?.trim().parse().ok()
-}
-
 /// Returns the name and home of `uid` from lines such as `bee:x:1000:1000:Bee,,,:/home/bee:/bin/bash`.
 pub(super) fn passwd_entry(passwd: &[u8], uid: u32) -> Option<(String, Utf8PathBuf)> {
     let uid = uid.to_string();
@@ -244,8 +238,9 @@ tcp        0      0 :::8080                 :::*                    LISTEN\n";
     }
 
     #[test]
-    fn uptime_is_whole_seconds() {
-        assert_eq!(uptime(b"350735.47 234388.90\n"), Some(350_735));
-        assert_eq!(uptime(b""), None);
+    fn uptime_is_as_fine_as_the_kernel_tells_it() {
+        assert_eq!(uptime_usec(b"350735.47 234388.90\n"), Some(350_735_470_000));
+        assert_eq!(uptime_usec(b"0"), Some(0));
+        assert_eq!(uptime_usec(b""), None);
     }
 }

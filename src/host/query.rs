@@ -162,8 +162,6 @@ pub struct Process {
 /// All processes of a host at one moment, but for those that have ended and wait for their parents to notice.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table {
-    /// Microseconds since boot.
-    pub uptime_usec: u64,
     /// The processes by their numbers.
     pub entries: BTreeMap<u32, Entry>,
 }
@@ -239,10 +237,11 @@ pub struct Facts {
     pub cgroup: Option<Utf8PathBuf>,
     /// `/proc/sys/kernel/random/boot_id`; empty where there is none.
     pub boot_id: String,
-    /// Unix time in microseconds when the host answered; to the second where its `date` knows nothing finer.
+    /// Unix time in microseconds when the host answered. Where its `date` knows only seconds, it is Linux' time of boot and
+    /// what has passed since: that may be off by a second, by the same for as long as the host is up.
     pub now_usec: u64,
-    /// Whole seconds since boot, for process start times.
-    pub uptime: u64,
+    /// Microseconds since boot at that moment, for process start times.
+    pub uptime_usec: u64,
     /// Clock ticks a second (`getconf CLK_TCK`).
     pub ticks: u64,
     /// Whether `/run/user/<uid>/bus` is a socket.

@@ -184,7 +184,7 @@ impl Registry {
 
     fn started_usec(&self, facts: &Facts, pid: u32) -> Option<u64> {
         let after_boot = self.table.entries.get(&pid)?.start.checked_mul(1_000_000)? / facts.ticks.max(1);
-        Some(facts.now_usec.saturating_sub(self.table.uptime_usec.saturating_sub(after_boot)))
+        Some(facts.now_usec.saturating_sub(facts.uptime_usec).saturating_add(after_boot))
     }
 
     fn starts_at_boot(&self, facts: &Facts, unit: &str) -> bool {

@@ -1,7 +1,7 @@
 //! The runner: a supervisor that unitbee brings along to hosts that have none.
 //!
 //! One process of `templates/runner` supervises one service; it is started by the service's definition and ends with it.
-//! What it noted, and which of that is still true, is read in one exchange for all units ([`registry`](super::registry));
+//! What it noted, and which of that is still true, is read in one exchange for all units ([`registry`]);
 //! everything else is asked of the same program, fed to a shell of the host.
 //!
 //! What a host can lack, and what that costs: without setsid(1) or job control, or where a process clears its environment

@@ -14,9 +14,16 @@ facts() {
   [ -S "/run/user/$uid/bus" ] && bus=1
   [ -d /run/systemd/system ] && systemd=1
   [ -e "/var/lib/systemd/linger/$user" ] && linger=1
+  now=$(date +%s.%N)
+  case $now in
+    *.*[!0-9]*)
+      while read -r key boot_time _ && [ "$key" != btime ]; do :; done 2>/dev/null </proc/stat &&
+        now=$((boot_time + ${up%.*})).${up#*.}0000
+      ;;
+  esac
   mark facts
   printf '%s\n' "os $system" "arch $arch" "user $user" "uid $uid" "home $home" "config $config" \
-    "data $data" "state $state" "cgroup $cgroup" "boot_id $boot" "now $(date +%s.%N)" "uptime ${up%%.*}" \
+    "data $data" "state $state" "cgroup $cgroup" "boot_id $boot" "now $now" "uptime $up" \
     "ticks $ticks" "bus $bus" "systemd $systemd" "linger $linger"
 }
 
@@ -123,7 +130,6 @@ sockets() {
 table() {
   [ -e "$path" ] || { mark none && return; }
   mark table
-  cat /proc/uptime
   grep -sH '' /proc/[0-9]*/stat
   mark programs
   ls -ld /proc/[0-9]*/exe 2>/dev/null

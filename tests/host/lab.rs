@@ -3,6 +3,7 @@
 
 use std::process::{Command as Process, Output, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -20,6 +21,9 @@ fn lab(args: &[&str]) -> Output {
     Process::new(LAB).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
+/// Tells the hosts of this process apart.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
 /// A host that is there as long as this value.
 struct LabHost {
     name: String,
@@ -35,7 +39,8 @@ impl LabHost {
             return None;
         }
         // A host's name becomes one of an interface: it is short.
-        let name = format!("h-{}-{base}", std::process::id() % 10_000);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("h-{}-{number}", std::process::id() % 10_000);
         let built = lab(&["build", base]);
         if !built.status.success() {
             skip(test, String::from_utf8_lossy(&built.stderr).trim());

@@ -86,9 +86,12 @@ fn answers_are_the_same() {
             here.answers[1],
             Answer::File(Some(FileFound { content: b"one\ntwo\n".to_vec(), mode: 0o640, link: None }))
         );
-        let timeless = |facts: &Facts| Facts { now_usec: 0, uptime: 0, ..facts.clone() };
+        let timeless = |facts: &Facts| Facts { now_usec: 0, uptime_usec: 0, ..facts.clone() };
         assert_eq!(timeless(&here.facts), timeless(&far.facts));
-        assert!(here.facts.now().abs_diff(far.facts.now()) < 10 && here.facts.uptime.abs_diff(far.facts.uptime) < 10);
+        assert!(
+            here.facts.now().abs_diff(far.facts.now()) < 10
+                && here.facts.uptime_usec.abs_diff(far.facts.uptime_usec) < 10_000_000
+        );
         assert_eq!(here.facts.home, world.home());
         assert_eq!((local.exchanges(), ssh.exchanges()), (1, 1));
     });

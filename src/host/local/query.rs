@@ -44,7 +44,7 @@ fn facts(places: &Places) -> Facts {
         cgroup: places.cgroup.clone(),
         boot_id: boot_id(),
         now_usec: u64::try_from(now).unwrap_or(u64::MAX),
-        uptime: fs::read("/proc/uptime").ok().and_then(|text| proc::uptime(&text)).unwrap_or(0),
+        uptime_usec: fs::read("/proc/uptime").ok().and_then(|text| proc::uptime_usec(&text)).unwrap_or(0),
         ticks: rustix::param::clock_ticks_per_second(),
         bus: fs::metadata(places.runtime().join("bus")).is_ok_and(|found| found.file_type().is_socket()),
         systemd: Path::new("/run/systemd/system").is_dir(),
@@ -244,8 +244,7 @@ fn processes(there: &Utf8Path) -> io::Result<Table> {
             entries.insert(pid, Entry { resident, exe, ..entry });
         }
     }
-    let uptime_usec = proc::uptime_usec(&fs::read("/proc/uptime").unwrap_or_default()).unwrap_or(0);
-    Ok(Table { uptime_usec, entries })
+    Ok(Table { entries })
 }
 
 /// Only crontab(1) knows where the crontab of a user is.

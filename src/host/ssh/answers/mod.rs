@@ -188,7 +188,7 @@ fn facts(lines: &[u8]) -> Result<Facts, Fault> {
         cgroup: if cgroup.is_empty() { None } else { Some(place("cgroup")?) },
         boot_id: word("boot_id")?,
         now_usec: microseconds(&word("now")?).map_or_else(|| garbled("no time"), Ok)?,
-        uptime: number("uptime")?,
+        uptime_usec: proc::uptime_usec(word("uptime")?.as_bytes()).map_or_else(|| garbled("no uptime"), Ok)?,
         ticks: number("ticks")?.max(1),
         bus: number("bus")? == 1,
         systemd: number("systemd")? == 1,
@@ -210,7 +210,7 @@ mod tests {
 
     const FACTS: &[u8] = b"os Linux\narch x86_64\nuser bee\nuid 1000\nhome /home/bee\nconfig /home/bee/.config\n\
         data /home/bee/.local/share\nstate /home/bee/.local/state\ncgroup \n\
-        boot_id 704b1b77-eb5f-4ce4-ae49-feb58fcf5073\nnow 1795202461.250999123\nuptime 3382\nticks 100\nbus 1\nsystemd 1\nlinger 0\n";
+        boot_id 704b1b77-eb5f-4ce4-ae49-feb58fcf5073\nnow 1795202461.250999123\nuptime 3382.47\nticks 100\nbus 1\nsystemd 1\nlinger 0\n";
 
     fn query(asks: impl IntoIterator<Item = Ask>) -> Query {
         Query { asks: asks.into_iter().collect() }

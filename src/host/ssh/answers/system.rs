@@ -85,7 +85,7 @@ pub(super) fn folder(names: &[u8], lines_of: &[u8]) -> BTreeMap<String, Option<V
     lines(names).filter_map(entry).collect()
 }
 
-/// Puts together the processes: uptime and a line of each stat, where their programs are, and how large they are.
+/// Puts together the processes: a line of each stat, where their programs are, and how large they are.
 pub(super) fn table(stats: &[u8], programs: &[u8], resident: &[u8]) -> Table {
     let pid_of = |path: &str, end: &str| path.strip_prefix("/proc/")?.strip_suffix(end)?.parse::<u32>().ok();
     let mut entries: BTreeMap<u32, Entry> =
@@ -102,7 +102,7 @@ pub(super) fn table(stats: &[u8], programs: &[u8], resident: &[u8]) -> Table {
             entry.resident = bytes;
         }
     }
-    Table { uptime_usec: proc::uptime_usec(stats).unwrap_or(0), entries }
+    Table { entries }
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &str> {
