@@ -140,7 +140,9 @@ impl Registry {
             (Some(code), 1) => format!("{} after 1 restart", reason::exit(code)),
             (Some(code), n) => format!("{} after {n} restarts", reason::exit(code)),
         };
-        let running = || State::Running { pid: record.pid, since: record.since };
+        // By the clock that its age is told by; that of the record may be off by a second.
+        let started = status.started_usec.and_then(|started| i64::try_from(started / 1_000_000).ok());
+        let running = || State::Running { pid: record.pid, since: started.unwrap_or(record.since) };
         status.unsupervised = main && !runner;
         let fresh = status.started_usec.is_some_and(|started| started.saturating_add(STEADY_USEC) > now);
         status.state = match record.state.as_str() {
