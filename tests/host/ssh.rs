@@ -186,7 +186,14 @@ fn trap_6_a_dropped_forward_leaves_no_socket() {
         let entries =
             || control.read_dir_utf8().unwrap().map(|entry| entry.unwrap().path().to_owned()).collect::<Vec<_>>();
         let master = entries().iter().find_map(|path| running(path.as_str()).first().copied()).unwrap();
-        let before = (entries(), listeners(master));
+        // The session that has just ended may still have its sockets.
+        let mut settled = listeners(master);
+        eventually("the master is at rest", || {
+            let last = std::mem::replace(&mut settled, listeners(master));
+            last == settled
+        })
+        .await;
+        let before = (entries(), settled);
 
         let forward = host.forward(&to).await.unwrap();
         let path = sockets(&forward);
