@@ -1,14 +1,16 @@
 //! Which manager answers, and what is said where none can.
 
-use unitbee::supervisor::{Missing, SupervisorError, Transport};
+use unitbee::supervisor::{Approach, Manager, Missing, Supervisor, SupervisorError, Transport};
 
 use crate::site::Site;
 
 #[tokio::test]
 async fn a_host_without_systemd() {
     let Some(site) = Site::up("bare", "trixie", &["--kind", "bare"]) else { return };
-    let error = site.connect().await.unwrap_err();
+    let (facts, approach) = (site.facts().await, Approach::default());
+    let error = Supervisor::connect_by(approach, site.host(), &facts, Manager::Systemd).await.unwrap_err();
     assert!(matches!(error, SupervisorError::Missing { missing: Missing::Systemd, .. }), "{error:?}");
+    assert!(matches!(site.connect().await.unwrap(), Supervisor::Runner(_)), "nobody asked for systemd");
 }
 
 /// `systemctl --user` does without a bus, as long as it finds the manager's own socket.
