@@ -86,7 +86,7 @@ impl World {
                 record: record.and_then(|file| Record::parse(&file.content)),
                 releases,
                 program: ProgramFound::Store(self.files.contains_key(&HostPath::new(Base::Data, store))),
-                status: Some(self.status.get(name).cloned().unwrap_or_else(|| stopped(name))),
+                status: Some(self.status.get(name).cloned().unwrap_or_else(|| UnitStatus::unknown(name))),
             }
         };
         let slices = wanted
@@ -133,42 +133,18 @@ impl World {
         self.now_usec += A_MOMENT_USEC;
         let since = self.facts().now();
         for start in &plan.starts {
-            let status = self.status.entry(start.unit.clone()).or_insert_with(|| stopped(&start.unit));
+            let status = self.status.entry(start.unit.clone()).or_insert_with(|| UnitStatus::unknown(&start.unit));
             status.state = State::Running { pid: 1, since };
             status.started_usec = Some(self.now_usec);
             status.installed = true;
         }
         for unit in &plan.enable {
-            self.status.entry(unit.clone()).or_insert_with(|| stopped(unit)).enabled = true;
+            self.status.entry(unit.clone()).or_insert_with(|| UnitStatus::unknown(unit)).enabled = true;
         }
         for status in self.status.values_mut() {
             status.needs_reload &= !plan.reload;
         }
         self.now_usec += A_MOMENT_USEC;
-    }
-}
-
-fn stopped(unit: &str) -> UnitStatus {
-    UnitStatus {
-        no_boot: None,
-        unlimited: None,
-        exe: None,
-        unsupervised: false,
-        unit: unit.to_owned(),
-        installed: false,
-        enabled: false,
-        state: State::Stopped,
-        pid: None,
-        started_usec: None,
-        restarts: 0,
-        memory: None,
-        cpu_nsec: None,
-        tasks: None,
-        cgroup: None,
-        needs_reload: false,
-        fragment: None,
-        drop_ins: Vec::new(),
-        invocation: None,
     }
 }
 
@@ -339,6 +315,6 @@ fn a_unit_that_is_down_is_started_and_one_that_loops_is_replaced() {
 fn what_the_manager_remembers_of_a_unit_without_a_file_does_not_count() {
     let mut world = World::new();
     let wanted = wanted("", "1", "s");
-    world.status.insert("w-a".into(), UnitStatus { enabled: true, ..stopped("w-a") });
+    world.status.insert("w-a".into(), UnitStatus { enabled: true, ..UnitStatus::unknown("w-a") });
     assert_eq!(world.plan(&wanted, false).unwrap().enable, ["w-a", "w-b"]);
 }

@@ -391,6 +391,12 @@ async fn start_all<'a>(
     Ok(up)
 }
 
+/// The units that a plan leaves running as they are.
+fn kept<'a>(order: &Order<'a>, plan: &Plan) -> impl Iterator<Item = &'a UnitSpec> {
+    let is_started = |spec: &&UnitSpec| plan.starts.iter().any(|start| start.unit == spec.unit.as_str());
+    order.wanted.iter().map(|wanted| &wanted.spec).filter(move |spec| !is_started(spec))
+}
+
 /// Makes sure of those that were left alone: one that did not get healthy at the last try gets its time, and fails again.
 async fn still_healthy(
     host: &Arc<dyn Host>,
@@ -398,14 +404,12 @@ async fn still_healthy(
     plan: &Plan,
     supervisor: &Supervisor,
 ) -> Result<(), LifecycleError> {
-    let is_started = |spec: &&UnitSpec| plan.starts.iter().any(|start| start.unit == spec.unit.as_str());
-    let kept = order.wanted.iter().map(|wanted| &wanted.spec).filter(|spec| !is_started(spec));
     let check = async |spec: &UnitSpec| -> Result<(), LifecycleError> {
         let (unit, host) = (spec.unit.as_str(), host.as_ref());
         let service = Service { host, supervisor, unit, health: spec.health.as_ref(), stop: &spec.stop };
         if service.is_healthy().await? { Ok(()) } else { service.wait().await.map(drop) }
     };
-    futures_util::future::try_join_all(kept.map(check)).await.map(drop)
+    futures_util::future::try_join_all(kept(order, plan).map(check)).await.map(drop)
 }
 
 /// Has those that go on running held to their new limits.
@@ -414,14 +418,15 @@ async fn hold_what_runs<'a>(
     plan: &Plan,
     supervisor: &Supervisor,
 ) -> Result<Vec<Up<'a>>, SupervisorError> {
-    let is_started = |spec: &&UnitSpec| plan.starts.iter().any(|start| start.unit == spec.unit.as_str());
-    let kept = order.wanted.iter().map(|wanted| &wanted.spec).filter(|spec| !is_started(spec));
     let hold = async |spec: &'a UnitSpec| supervisor.realize_limits(spec.unit.as_str()).await.map(|()| (spec, None));
-    futures_util::future::try_join_all(kept.map(hold)).await
+    futures_util::future::try_join_all(kept(order, plan).map(hold)).await
 }
 
 /// Which limits of the units do not hold, where the supervisor tells.
 async fn told_gaps(supervisor: &Supervisor, up: &[Up<'_>]) -> Result<Vec<(String, String)>, SupervisorError> {
+    if up.is_empty() {
+        return Ok(Vec::new());
+    }
     let units: Vec<String> = up.iter().map(|(spec, _)| spec.unit.to_string()).collect();
     let statuses = supervisor.status(&units).await?;
     Ok(statuses.into_iter().filter_map(|status| Some((status.unit, status.unlimited?))).collect())

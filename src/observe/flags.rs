@@ -75,9 +75,7 @@ fn crash_looping(seen: &Seen<'_>) -> Option<String> {
 /// another file alone means nothing.
 fn old_binary(seen: &Seen<'_>) -> Option<String> {
     let (record, status) = (seen.record?, seen.status?);
-    let pid = status.pid?;
-    let in_cgroup = || seen.cgroup?.processes.iter().find(|process| process.pid == pid)?.exe.as_deref();
-    let exe = status.exe.as_deref().or_else(in_cgroup)?;
+    let (pid, exe) = (status.pid?, main_exe(seen)?);
     let program = record.program.as_str();
     let store = seen.facts.data.join("unitbee/store");
     let is_old = match exe.strip_suffix(" (deleted)") {
@@ -89,9 +87,15 @@ fn old_binary(seen: &Seen<'_>) -> Option<String> {
 
 /// Tells whether the file that the release names is the one that was deleted: a restart would find none.
 fn is_program_gone(seen: &Seen<'_>) -> bool {
-    let exes = seen.cgroup.iter().flat_map(|cgroup| &cgroup.processes).filter_map(|process| process.exe.as_deref());
-    let program = seen.record.map(|record| record.program.as_str());
-    exes.filter_map(|exe| exe.strip_suffix(" (deleted)")).any(|exe| Some(exe) == program)
+    let deleted = main_exe(seen).and_then(|exe| exe.strip_suffix(" (deleted)"));
+    deleted.is_some_and(|exe| seen.record.is_some_and(|record| record.program == exe))
+}
+
+/// The file that the main process runs, as its supervisor or its cgroup tells.
+fn main_exe<'a>(seen: &Seen<'a>) -> Option<&'a str> {
+    let status = seen.status?;
+    let in_cgroup = || seen.cgroup?.processes.iter().find(|process| Some(process.pid) == status.pid)?.exe.as_deref();
+    status.exe.as_deref().or_else(in_cgroup)
 }
 
 fn unit_changed(seen: &Seen<'_>) -> Option<String> {

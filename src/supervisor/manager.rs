@@ -77,6 +77,16 @@ impl Manager {
         Self::of_installed(Self::choose(facts, wish), wish, &installed)
     }
 
+    /// The name that tables and JSON show.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::Launchd => "launchd",
+            Self::Runner => "runner",
+        }
+    }
+
     /// What it cannot promise on any host, in words.
     #[must_use]
     pub fn lacks(self) -> &'static [&'static str] {
@@ -103,10 +113,6 @@ impl Manager {
 
 impl fmt::Display for Manager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Systemd => "systemd",
-            Self::Launchd => "launchd",
-            Self::Runner => "runner",
-        })
+        f.pad(self.name())
     }
 }

@@ -161,10 +161,7 @@ impl Supervisor {
     /// The name that tables and JSON show.
     #[must_use]
     pub fn manager(&self) -> &'static str {
-        match self {
-            Self::Systemd(_) => "systemd",
-            Self::Runner(_) => "runner",
-        }
+        self.kind().name()
     }
 
     /// Which kind of manager it is.

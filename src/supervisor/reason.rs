@@ -44,6 +44,11 @@ pub(super) fn code(status: u32) -> Option<&'static str> {
 
 /// Name of a signal on Linux; those that differ between its architectures go by number.
 pub(super) fn signal_name(number: u32) -> String {
+    signal_of(number, &[(7, "SIGBUS"), (10, "SIGUSR1"), (12, "SIGUSR2"), (31, "SIGSYS")])
+}
+
+/// Name of a signal: one that has the same number everywhere, or one of the system's `own`.
+pub(super) fn signal_of(number: u32, own: &[(u32, &str)]) -> String {
     let name = match number {
         1 => "SIGHUP",
         2 => "SIGINT",
@@ -51,19 +56,18 @@ pub(super) fn signal_name(number: u32) -> String {
         4 => "SIGILL",
         5 => "SIGTRAP",
         6 => "SIGABRT",
-        7 => "SIGBUS",
         8 => "SIGFPE",
         9 => "SIGKILL",
-        10 => "SIGUSR1",
         11 => "SIGSEGV",
-        12 => "SIGUSR2",
         13 => "SIGPIPE",
         14 => "SIGALRM",
         15 => "SIGTERM",
         24 => "SIGXCPU",
         25 => "SIGXFSZ",
-        31 => "SIGSYS",
-        _ => return format!("signal {number}"),
+        _ => match own.iter().find(|(known, _)| *known == number) {
+            Some((_, name)) => name,
+            None => return format!("signal {number}"),
+        },
     };
-    name.into()
+    name.to_owned()
 }

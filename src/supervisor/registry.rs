@@ -81,25 +81,11 @@ impl Registry {
     pub fn status(&self, facts: &Facts, unit: &str, definition: Option<&FileFound>) -> UnitStatus {
         let path = layout::absolute(&layout::definition(super::Manager::Runner, unit), facts);
         let mut status = UnitStatus {
-            unit: unit.to_owned(),
             installed: definition.is_some(),
             enabled: self.starts_at_boot(facts, unit),
             no_boot: self.no_boot(),
-            state: State::Stopped,
-            pid: None,
-            started_usec: None,
-            restarts: 0,
-            memory: None,
-            cpu_nsec: None,
-            tasks: None,
-            cgroup: None,
-            unlimited: None,
-            exe: None,
-            needs_reload: false,
-            unsupervised: false,
             fragment: definition.and(path).map(String::from),
-            drop_ins: Vec::new(),
-            invocation: None,
+            ..UnitStatus::unknown(unit)
         };
         match self.records.get(unit) {
             None => {}

@@ -159,3 +159,31 @@ pub struct UnitStatus {
     /// Identifies this run of the unit: changes with every start.
     pub invocation: Option<String>,
 }
+
+impl UnitStatus {
+    /// A unit of which nothing is known: not installed, and stopped.
+    #[must_use]
+    pub fn unknown(unit: &str) -> Self {
+        Self {
+            unit: unit.to_owned(),
+            installed: false,
+            enabled: false,
+            no_boot: None,
+            state: State::Stopped,
+            pid: None,
+            started_usec: None,
+            restarts: 0,
+            memory: None,
+            cpu_nsec: None,
+            tasks: None,
+            cgroup: None,
+            unlimited: None,
+            exe: None,
+            needs_reload: false,
+            unsupervised: false,
+            fragment: None,
+            drop_ins: Vec::new(),
+            invocation: None,
+        }
+    }
+}

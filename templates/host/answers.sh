@@ -116,11 +116,13 @@ folder() {
 # Shows the descriptors of processes, and the listening sockets of the network of each.
 sockets() {
   mark sockets
-  tables=''
+  tables='' folders=''
   for pid in $1; do
-    ls -ln /dev/null "/proc/$pid/fd" 2>/dev/null
+    folders="$folders /proc/$pid/fd"
     tables="$tables /proc/$pid/net/tcp /proc/$pid/net/tcp6"
   done
+  # shellcheck disable=SC2086
+  [ -z "$folders" ] || ls -ln /dev/null $folders 2>/dev/null
   mark tables
   # shellcheck disable=SC2086
   [ -z "$tables" ] || grep -sh ' 0A ' $tables

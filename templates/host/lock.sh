@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC2154
-# Takes the lock $1 for $2, answers the questions that follow, and holds the lock until its standard input ends. The form of a lock is told in src/host/local/lock.rs.
+# Takes the lock $1 for $2, answers the questions that follow, and holds the lock until its standard input ends. The
+# form of a lock is told in src/host/local/lock.rs.
 
 name=$1 owner=$2
 shift 2

@@ -2,6 +2,7 @@
 
 use super::print::LastEnd;
 use crate::host::printable;
+use crate::supervisor::reason::signal_of;
 
 /// Exit code by which launchd tells that it could not set the process up (`EX_CONFIG` of sysexits(3)).
 const CONFIG: u32 = 78;
@@ -29,26 +30,5 @@ pub(super) fn words(end: &LastEnd) -> String {
 
 /// Name of a signal on macOS (signal(3)); from 10 on many have other numbers than on Linux.
 fn signal_name(number: u32) -> String {
-    let name = match number {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        10 => "SIGBUS",
-        11 => "SIGSEGV",
-        12 => "SIGSYS",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        30 => "SIGUSR1",
-        31 => "SIGUSR2",
-        _ => return format!("signal {number}"),
-    };
-    name.to_owned()
+    signal_of(number, &[(10, "SIGBUS"), (12, "SIGSYS"), (30, "SIGUSR1"), (31, "SIGUSR2")])
 }

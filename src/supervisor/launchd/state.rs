@@ -22,25 +22,15 @@ const SIGTERM: u32 = 15;
 pub fn unit_status(unit: &str, job: &Job, enabled: bool, started: Option<u64>, now: u64) -> UnitStatus {
     let started = job.pid.and(started);
     UnitStatus {
-        no_boot: None,
-        unlimited: None,
-        exe: None,
-        unsupervised: false,
-        unit: unit.to_owned(),
         installed: true,
         enabled,
         state: state(job, started, now),
         pid: job.pid,
         started_usec: started,
         restarts: restarts(job),
-        memory: None,
-        cpu_nsec: None,
-        tasks: None,
-        cgroup: None,
-        needs_reload: false,
         fragment: job.path.clone(),
-        drop_ins: Vec::new(),
         invocation: job.pid.map(|pid| format!("{pid}.{}", started.unwrap_or(0))),
+        ..UnitStatus::unknown(unit)
     }
 }
 

@@ -17,10 +17,8 @@ const STEADY_USEC: u64 = 10_000_000;
 pub(super) fn unit_status(unit: &str, properties: &Properties, now: u64) -> UnitStatus {
     let pid = Some(properties.small("MainPID")).filter(|pid| *pid != 0);
     UnitStatus {
-        unit: unit.to_owned(),
         installed: !matches!(properties.text("LoadState"), "not-found" | ""),
         enabled: properties.text("UnitFileState") == "enabled",
-        no_boot: None,
         state: state(properties, pid, now),
         pid,
         started_usec: pid.and_then(|_| properties.time("ExecMainStartTimestamp")),
@@ -29,13 +27,11 @@ pub(super) fn unit_status(unit: &str, properties: &Properties, now: u64) -> Unit
         cpu_nsec: properties.number("CPUUsageNSec"),
         tasks: properties.number("TasksCurrent"),
         cgroup: properties.cgroup("ControlGroup").map(str::to_owned),
-        unlimited: None,
-        exe: None,
-        unsupervised: false,
         needs_reload: properties.flag("NeedDaemonReload"),
         fragment: Some(properties.text("FragmentPath").to_owned()).filter(|path| !path.is_empty()),
         drop_ins: properties.list("DropInPaths"),
         invocation: properties.id("InvocationID"),
+        ..UnitStatus::unknown(unit)
     }
 }
 
