@@ -3,12 +3,14 @@
 //! A start is done when the *new* process answers ([`gate`]); a stop is done when nothing of the service is left
 //! ([`stop`]). Neither is a matter of waiting and hoping: each step has a deadline and says which one ended it.
 
+pub mod daemon;
 pub mod gate;
 pub mod health;
 pub mod http;
 pub mod service;
 pub mod stop;
 
+pub use self::daemon::{DaemonError, DaemonManager, Operation};
 pub use self::health::poll_until_healthy;
 pub use self::service::{Ensured, LifecycleError, Service, ensure_daemon_running};
 pub use self::stop::{Stopped, StoppedBy, graceful_shutdown, graceful_shutdown_by_pid};

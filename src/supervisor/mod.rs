@@ -307,6 +307,15 @@ impl Supervisor {
         }
     }
 
+    /// Forgets what a run of a unit left behind that ended without a word; returns what that was. Of a unit that has a
+    /// process nothing is forgotten.
+    pub async fn clean_stale(&self, unit: &str) -> Result<Option<String>, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.clean_stale(unit).await,
+            Self::Runner(runner) => runner.clean_stale(unit).await,
+        }
+    }
+
     /// The processes of a unit, those below it too; empty where the unit is not known.
     pub async fn processes(&self, unit: &str) -> Result<Vec<u32>, SupervisorError> {
         match self {

@@ -129,6 +129,11 @@ impl Runner {
         self.ask("send", unit, &[whom, signal.name()], SHORT).await.map(drop)
     }
 
+    pub(super) async fn clean_stale(&self, unit: &str) -> Result<Option<String>, SupervisorError> {
+        let output = self.ask("clean", unit, &[], SHORT).await?;
+        Ok(Some(printable(&output.stdout)).filter(|cleaned| !cleaned.is_empty()))
+    }
+
     pub(super) async fn processes(&self, unit: &str) -> Result<Vec<u32>, SupervisorError> {
         let output = self.ask("list", unit, &[], SHORT).await?;
         Ok(String::from_utf8_lossy(&output.stdout).split_whitespace().filter_map(|pid| pid.parse().ok()).collect())

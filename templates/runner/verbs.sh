@@ -75,6 +75,23 @@ stop() {
   unclaim
 }
 
+# Forgets a record of processes that are dead, or puts aside one that cannot be believed; prints what it was.
+clean() {
+  if ! claim; then
+    # Who supervises the unit keeps its record.
+    [ -z "$words" ] || { echo "$words" >&2 && exit 1; }
+    exit 0
+  fi
+  look
+  case $found,$damaged,$was_node,$was_state in
+    ' ',,"$node",stopped | ' ',,"$node",failed) ;;
+    ' ',,"$node",?*) rm -f "$registry/$unit.json" && echo "the record of process $was_pid, which is dead" ;;
+    # What another host wrote is for that host to forget.
+    ' ',1,"$node",* | ' ',1,,*) set_aside && echo "a damaged record, now $registry/$unit.json.damaged" ;;
+  esac
+  unclaim
+}
+
 # Finds the processes of the unit.
 look() {
   found=' ' main='' main_start=''

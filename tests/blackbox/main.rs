@@ -12,6 +12,7 @@ mod bench;
 mod converge;
 mod crash;
 mod crowd;
+mod daemon;
 mod demo;
 mod forwarding;
 mod gate;
@@ -75,6 +76,8 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("converge", converge::subject, ALL),
     ("crash", crash::subject, ALL),
     ("crowd", crowd::subject, BOTH),
+    // The library runs here.
+    ("daemon", daemon::subject, &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX]),
     // unitbee ships itself here, and needs a libc of this machine's age.
     ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE]),
     ("forwarding", forwarding::subject, &[&SYSTEMD_262]),

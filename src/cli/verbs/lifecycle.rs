@@ -1,7 +1,5 @@
 //! start, stop, restart, reload, kill, enable, disable, ensure, wait.
 
-use std::sync::Arc;
-
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -13,12 +11,9 @@ use super::super::work::{self, Job};
 use super::{Fate, failure, report};
 use crate::deploy::rollout;
 use crate::host::process::Signal;
-use crate::host::{Answer, Ask, Query};
 use crate::lifecycle::service::Started;
-use crate::lifecycle::{Ensured, Service, Stopped, ensure_daemon_running};
-use crate::service::record::Record;
-use crate::service::spec::Stop;
-use crate::supervisor::{self, Manager, Supervisor, Whom, layout};
+use crate::lifecycle::{DaemonManager, Ensured, Service, Stopped, ensure_daemon_running};
+use crate::supervisor::Whom;
 
 /// A verb on one unit.
 #[derive(Debug, Clone, Copy)]
@@ -72,34 +67,15 @@ pub(super) async fn on_hosts(jobs: Vec<Job>, verb: Verb, output: Output) -> Resu
 }
 
 async fn on_host(job: &Job, verb: Verb, progress: &Progress) -> Result<()> {
-    let units = job.units();
-    let mut asks = Manager::ask_installed(&units);
-    asks.extend(units.iter().map(|unit| Ask::File(layout::current_spec(unit))));
-    let (observation, approach) = supervisor::query(&job.host, &Query { asks }).await?;
-    let mut answers = observation.answers.into_iter();
-    let manager = Manager::read_installed(&observation.facts, job.supervisor, units.len(), &mut answers).manager;
-    let supervisor = Supervisor::connect_by(approach, Arc::clone(&job.host), &observation.facts, manager).await?;
-    for (subject, answer) in job.subjects.iter().zip(answers) {
-        let record = match answer {
-            Answer::File(Some(file)) => Record::parse(&file.content),
-            _ => None,
-        };
-        // What runs was installed by the recorded spec; the manifest may have moved on.
-        let spec = record.map(|record| record.spec).or_else(|| subject.spec.clone());
-        let stop = spec.as_ref().map_or_else(Stop::default, |spec| spec.stop.clone());
-        let service = Service {
-            host: job.host.as_ref(),
-            supervisor: &supervisor,
-            unit: &subject.unit,
-            health: spec.as_ref().and_then(|spec| spec.health.as_ref()),
-            stop: &stop,
-        };
-        let (words, mut value) = one(&service, verb).await?;
+    // What runs was installed by the recorded spec; the manifest may have moved on.
+    let units: Vec<_> = job.subjects.iter().map(|subject| (subject.unit.clone(), subject.spec.as_ref())).collect();
+    for daemon in DaemonManager::open_all(&job.host, &units, job.supervisor).await? {
+        let (words, mut value) = one(&daemon.service(), verb).await?;
         if let Value::Object(fields) = &mut value {
             fields.insert("host".to_owned(), json!(job.host.name()));
-            fields.insert("unit".to_owned(), json!(subject.unit));
+            fields.insert("unit".to_owned(), json!(daemon.unit()));
         }
-        progress.done(job.host.name(), &format!("{} {words}", subject.unit), &value);
+        progress.done(job.host.name(), &format!("{} {words}", daemon.unit()), &value);
     }
     Ok(())
 }

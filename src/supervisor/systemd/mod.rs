@@ -31,7 +31,7 @@ use self::link::{Account, Found, Link};
 use self::properties::Properties;
 pub use self::watch::Watch;
 use super::clock::Clock;
-use super::{JobEnd, Persistence, SupervisorError, Transport, UnitStatus, Whom};
+use super::{JobEnd, Persistence, State, SupervisorError, Transport, UnitStatus, Whom};
 use crate::host::process::Signal;
 use crate::host::{Answer, Ask, Base, Facts, Host, HostPath, Query};
 
@@ -242,6 +242,17 @@ impl Systemd {
             Link::Systemctl(systemctl, _) => systemctl.reset_failed(&names::service(unit)).await,
         };
         done.map_err(self.error("reset-failed", unit))
+    }
+
+    /// systemd knows what lives; only the failure of a unit whose file is gone stays until somebody resets it.
+    pub(super) async fn clean_stale(&self, unit: &str) -> Result<Option<String>, SupervisorError> {
+        let status = self.status_of(unit).await?;
+        let State::Failed { reason } = status.state else { return Ok(None) };
+        if status.installed {
+            return Ok(None);
+        }
+        self.reset_failed(unit).await?;
+        Ok(Some(format!("the failure of a unit that is not installed ({reason})")))
     }
 
     pub(super) async fn processes(&self, unit: &str) -> Result<Vec<u32>, SupervisorError> {
