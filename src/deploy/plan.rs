@@ -16,7 +16,7 @@ use crate::service::record::Record;
 use crate::service::render::runner::PROGRAM;
 use crate::service::render::{self, Placement, RenderError, header};
 use crate::service::spec::Stop;
-use crate::supervisor::{Manager, State, layout};
+use crate::supervisor::{Choice, Manager, State, layout};
 
 /// How many releases of a unit stay.
 const KEEP: usize = 3;
@@ -234,7 +234,7 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(manager) = self.manager.filter(|manager| *manager != Manager::Systemd) {
-            writeln!(f, "  under the {manager}, because {}; it has {}", self.because, manager.lacks().join(", "))?;
+            writeln!(f, "  under the {manager}, {}", Choice { manager, why: self.because })?;
         }
         for unit in &self.moves {
             writeln!(f, "~ stop {} and take it away from {}", unit.unit, unit.from)?;

@@ -16,7 +16,7 @@ use crate::service::record::Record;
 use crate::service::spec::UnitSpec;
 use crate::supervisor::registry::{self, Registry};
 use crate::supervisor::{
-    self, Flag, Manager, Missing, State, Supervisor, SupervisorError, Transport, UnitStatus, layout,
+    self, Choice, Flag, Manager, Missing, State, Supervisor, SupervisorError, Transport, UnitStatus, layout,
 };
 
 /// How long a service may take to answer when somebody just looks.
@@ -45,7 +45,11 @@ pub struct Row {
     /// Instance.
     pub instance: String,
     /// `systemd`, `runner`.
-    pub manager: Option<&'static str>,
+    pub manager: Option<Manager>,
+    /// Why it is that one.
+    pub because: &'static str,
+    /// What it cannot promise on any host.
+    pub lacks: &'static [&'static str],
     /// How the manager was talked to.
     pub transport: Option<Transport>,
     /// `stopped`, `starting`, `running`, `stopping`, `failed`, `backoff`.
@@ -169,9 +173,13 @@ pub async fn status(
         Some(supervisor) => supervisor.status(&units).await?.into_iter().map(Some).collect(),
         None => vec![None; units.len()],
     };
-    let looks = subjects.iter().zip(found).zip(probing).zip(statuses).map(|(((subject, found), probing), status)| {
-        look(host.name(), &facts, supervisor.as_ref(), subject, found, probing, status)
-    });
+    let site = Site { host: host.name(), facts: &facts, choice, supervisor: supervisor.as_ref() };
+    let looks = subjects
+        .iter()
+        .zip(found)
+        .zip(probing)
+        .zip(statuses)
+        .map(|(((subject, found), probing), status)| look(&site, subject, found, probing, status));
     Ok(futures_util::future::join_all(looks).await)
 }
 
@@ -196,15 +204,23 @@ fn read(mut answers: impl Iterator<Item = Answer>) -> Option<Vec<Found>> {
     Some(found)
 }
 
+/// What is the same for all units of a host.
+struct Site<'a> {
+    host: &'a str,
+    facts: &'a Facts,
+    choice: Choice,
+    /// Absent where the manager does not run.
+    supervisor: Option<&'a Supervisor>,
+}
+
 async fn look(
-    host: &str,
-    facts: &Facts,
-    supervisor: Option<&Supervisor>,
+    site: &Site<'_>,
     subject: &Subject,
     found: Found,
     probing: Option<Probing>,
     status: Option<UnitStatus>,
 ) -> Row {
+    let &Site { host, facts, choice, supervisor } = site;
     let spec = spec(subject, &found);
     let health = match (probing, &status) {
         (Some(probing), Some(UnitStatus { state: State::Running { since, .. }, .. })) => {
@@ -232,7 +248,9 @@ async fn look(
         unit: subject.unit.clone(),
         service: spec.map_or_else(|| subject.unit.clone(), |spec| spec.service.clone()),
         instance: spec.map_or_else(String::new, |spec| spec.instance.clone()),
-        manager: supervisor.map(Supervisor::manager),
+        manager: supervisor.map(Supervisor::kind),
+        because: choice.why,
+        lacks: choice.manager.lacks(),
         transport: supervisor.map(Supervisor::transport),
         state: state.word(),
         reason: match state {

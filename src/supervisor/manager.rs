@@ -28,6 +28,17 @@ pub struct Choice {
     pub why: &'static str,
 }
 
+/// The reasons for it and what it lacks: `because the host has no service manager; it has no sandbox`.
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "because {}", self.why)?;
+        match self.manager.lacks() {
+            [] => Ok(()),
+            lacks => write!(f, "; it has {}", lacks.join(", ")),
+        }
+    }
+}
+
 impl Manager {
     /// Those under which unitbee can install a service.
     pub const ALL: [Self; 2] = [Self::Systemd, Self::Runner];

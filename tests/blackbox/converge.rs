@@ -8,8 +8,8 @@ use super::manifest::web;
 use super::target::Manager;
 
 /// Names that `status --json` always has.
-const STABLE: &str = "host unit service instance manager state pid since restarts memory_bytes cpu_percent tasks health \
-                      flags release";
+const STABLE: &str = "host unit service instance manager because lacks state pid since restarts memory_bytes \
+                      cpu_percent tasks health flags release";
 
 pub(crate) fn subject(bench: &Bench) {
     let first = installs(bench);
@@ -34,7 +34,12 @@ fn installs(bench: &Bench) -> u32 {
     }
     let program = bench.program(pid);
     assert!(program.starts_with("/home/bee/.local/share/unitbee/store/") && program.ends_with("/daemon"), "{program}");
-    bench.unitbee(&["status"]).exits(0).says("running").says("healthy");
+    let run = bench.unitbee(&["status", "-v"]).exits(0).says("running").says("healthy");
+    let (host, because) = match bench.target.manager {
+        Manager::Systemd => ("systemd over ", "because systemd is the host's init\n"),
+        Manager::Runner => ("runner over shell", "because the host has no service manager; it has no sandbox, "),
+    };
+    assert!(run.stderr.contains(host) && run.stderr.contains(because), "{run}");
     let status = bench.unitbee(&["status", "--json"]).exits(0).json();
     let missing: Vec<_> = STABLE.split(' ').filter(|name| status[0].get(name).is_none()).collect();
     assert!(missing.is_empty(), "machines count on {missing:?}: {status:#}");

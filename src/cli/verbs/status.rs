@@ -12,6 +12,7 @@ use super::{failure, report};
 use crate::deploy::rollout;
 use crate::host::printable;
 use crate::observe::{self, Row};
+use crate::supervisor::Choice;
 
 /// `status`.
 pub async fn status(global: &Global, args: &Services, output: Output) -> Result<Exit> {
@@ -36,9 +37,14 @@ pub(super) async fn show(jobs: Vec<Job>, output: Output) -> Result<Exit> {
         output.text(&table::status(&rows, width()))?;
     }
     if output.verbose > 0 {
+        let mut last = None;
         for row in &rows {
             let (Some(manager), Some(transport)) = (row.manager, row.transport) else { continue };
-            note(&format!("{}: {manager} over {transport}", printable(row.host.as_bytes())));
+            if last.replace(&row.host) == Some(&row.host) {
+                continue;
+            }
+            let choice = Choice { manager, why: row.because };
+            note(&format!("{}: {manager} over {transport}, {choice}", printable(row.host.as_bytes())));
         }
     }
     let all_good = rows.iter().all(|row| row.is_good());
