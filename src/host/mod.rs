@@ -13,6 +13,7 @@ pub mod process;
 pub mod query;
 mod relay;
 mod ssh;
+mod told;
 
 use std::fmt::{self, Debug, Formatter};
 use std::io::{self, Read, Write};

@@ -5,8 +5,8 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::proc;
 use super::query::{Base, HostPath};
+use super::{proc, told};
 
 /// The user that we act as on this machine and where the user's things are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,10 +94,11 @@ fn manager_environ(manager: &str) -> Option<Vec<u8>> {
 #[expect(clippy::disallowed_methods, reason = "this machine is read here")]
 fn account(uid: u32) -> Option<(String, Utf8PathBuf)> {
     let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
-    proc::passwd_entry(&passwd, uid).or_else(|| {
+    let getent = || {
         let asked = std::process::Command::new("getent").args(["passwd", &uid.to_string()]).output().ok()?;
         proc::passwd_entry(&asked.stdout, uid)
-    })
+    };
+    proc::passwd_entry(&passwd, uid).or_else(getent).or_else(|| told::account(uid))
 }
 
 #[cfg(test)]

@@ -2,9 +2,18 @@
 # Answers to questions: one record for each, in their order, then what is read at one go for all of them, because
 # starting a program is what takes the time: files, and what /proc says of cgroups.
 
+# Sets boot to what tells this boot from every other.
+boot_of() {
+  boot=
+  case $system in
+    Linux) [ -r /proc/sys/kernel/random/boot_id ] && read -r boot </proc/sys/kernel/random/boot_id ;;
+    *) lookup sysctl && boot=$("$found" -n kern.bootsessionuuid 2>/dev/null) ;;
+  esac
+}
+
 facts() {
-  boot='' up=0 ticks=100 bus=0 systemd=0 linger=0
-  [ -r /proc/sys/kernel/random/boot_id ] && read -r boot </proc/sys/kernel/random/boot_id
+  up=0 ticks=100 bus=0 systemd=0 linger=0
+  boot_of
   [ -r /proc/uptime ] && read -r up _ </proc/uptime
   # Linux shows user space 100 ticks a second, whatever its own clock does.
   case $system in

@@ -7,6 +7,13 @@ shift 2
 
 # Prints when process $1 started, unless it has ended.
 start_of() {
+  if [ ! -d /proc/self ]; then
+    # The same number for everybody who asks, whatever zone and language the one or the other is in.
+    line=$(TZ=UTC0 LC_ALL=C ps -o stat= -o lstart= -p "$1" 2>/dev/null)
+    case $line in Z* | '') return 1 ;; esac
+    started=$(printf %s "$line" | tr -cd 0-9)
+    return
+  fi
   [ -r "/proc/$1/stat" ] && read -r line 2>/dev/null <"/proc/$1/stat" || return 1
   # shellcheck disable=SC2086
   set -- ${line##*) }
@@ -17,11 +24,11 @@ is_dead() {
   pid=${1%%.*} rest=${1#*.}
   start=${rest%%.*} rest=${rest#*.}
   [ "${rest%%.*}" = "$boot" ] || return 0
-  if [ -d /proc/self ]; then
-    start_of "$pid" && [ "$started" = "$start" ] && return 1
-    return 0
+  if start_of "$pid"; then
+    [ "$started" != "$start" ] && [ "$start" != 0 ]
+  else
+    [ -d /proc/self ] || ! kill -0 "$pid" 2>/dev/null
   fi
-  ! kill -0 "$pid" 2>/dev/null
 }
 
 # Makes the folder with a free token in it, at one stroke, unless it is there.
@@ -86,8 +93,8 @@ watch() {
 
 mark begin
 places
-boot='' started=0
-[ -r /proc/sys/kernel/random/boot_id ] && read -r boot </proc/sys/kernel/random/boot_id
+started=0
+boot_of
 start_of $$
 node=$(uname -n)
 lock=$state/unitbee/lock/$name@${node%%/*}

@@ -25,7 +25,7 @@ fn lab(args: &[&str]) -> Output {
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A host that is there as long as this value.
-struct LabHost {
+pub(crate) struct LabHost {
     name: String,
     config: Utf8PathBuf,
 }
@@ -139,7 +139,13 @@ async fn everything(host: &Arc<dyn Host>) -> Facts {
     seen.facts
 }
 
-fn on_a_lab_host(test: &str, base: &str, options: &[&str], then: impl AsyncFnOnce(&LabHost, &Arc<dyn Host>, Facts)) {
+/// Runs `then` on a host of the lab that can do everything.
+pub(crate) fn on_a_lab_host(
+    test: &str,
+    base: &str,
+    options: &[&str],
+    then: impl AsyncFnOnce(&LabHost, &Arc<dyn Host>, Facts),
+) {
     let Some(lab) = LabHost::up(test, base, options) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -147,7 +153,7 @@ fn on_a_lab_host(test: &str, base: &str, options: &[&str], then: impl AsyncFnOnc
         let facts = everything(&host).await;
         assert_eq!((facts.user.as_str(), facts.uid), ("bee", 1000));
         if options.contains(&"mac") {
-            assert_eq!((facts.os.as_str(), facts.arch.as_str()), ("Darwin", "arm64"));
+            assert_eq!((facts.os.as_str(), facts.arch.as_str(), facts.boot_id.len()), ("Darwin", "arm64", 36));
         } else {
             assert_eq!((facts.os.as_str(), facts.boot_id.len()), ("Linux", 36));
         }

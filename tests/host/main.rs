@@ -10,6 +10,7 @@ mod forwarding;
 mod hostile;
 mod lab;
 mod locks;
+mod mac;
 mod programs;
 mod questions;
 #[path = "../support/skip.rs"]

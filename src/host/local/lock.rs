@@ -10,13 +10,17 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
+use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::super::{Guard, nonce, places::Places, proc};
+use super::super::{Guard, nonce, places::Places, proc, told};
 use super::query::boot_id;
 
 const FREE: &str = "free";
+
+/// The start time of a holder that could not find out its own.
+const UNKNOWN: u64 = 0;
 
 /// A lock that may be taken.
 #[derive(Debug)]
@@ -117,8 +121,11 @@ impl Drop for Held {
 
 /// Names this process so that it is never taken for another: `<pid>.<start>.<boot>`.
 pub(super) fn holder() -> String {
-    let pid = std::process::id();
-    format!("{pid}.{}.{}", start_of(pid).unwrap_or(0), boot_id())
+    static HOLDER: LazyLock<String> = LazyLock::new(|| {
+        let pid = std::process::id();
+        format!("{pid}.{}.{}", start_of(pid).unwrap_or(UNKNOWN), boot_id())
+    });
+    HOLDER.clone()
 }
 
 /// Tells whether the process that a token is called after has ended.
@@ -130,17 +137,19 @@ pub(super) fn is_dead(token: &str) -> bool {
         return true;
     }
     match u32::try_from(pid).ok().and_then(start_of) {
-        Some(found) => found != start,
-        // Without /proc there is only the number to go by.
+        Some(found) => found != start && start != UNKNOWN,
+        // Where not even ps(1) can be asked there is only the number to go by.
         None => rustix::process::Pid::from_raw(pid).is_none_or(|pid| {
-            rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
-                || Utf8Path::new("/proc/self").exists()
+            rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) || told::has_proc()
         }),
     }
 }
 
 /// Returns when a process started, unless it has ended and only waits to be collected.
 fn start_of(pid: u32) -> Option<u64> {
+    if !told::has_proc() {
+        return told::start_of(pid);
+    }
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     proc::start_time(&stat).filter(|_| !proc::is_zombie(&stat))
 }

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,7 +16,7 @@ use super::super::query::{
     Answer, Ask, Cgroup, Entry, FILE_LIMIT, Facts, FileFound, HostPath, Listener, Observation, Process, Query,
     TREE_DEPTH, Table,
 };
-use super::super::{HostError, copy_digesting, places::Places, proc};
+use super::super::{HostError, copy_digesting, places::Places, proc, told};
 use super::change::TEMPORARY;
 
 /// Where programs are looked for beside `$PATH`, which cron and non-login shells leave short.
@@ -30,11 +31,11 @@ pub(super) fn observe(host: &str, query: &Query) -> Result<Observation, HostErro
 }
 
 fn facts(places: &Places) -> Facts {
-    let system = rustix::system::uname();
+    let (os, arch) = system();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     Facts {
-        os: system.sysname().to_string_lossy().into_owned(),
-        arch: system.machine().to_string_lossy().into_owned(),
+        os,
+        arch,
         user: places.user.clone(),
         uid: places.uid,
         home: places.home.clone(),
@@ -52,9 +53,22 @@ fn facts(places: &Places) -> Facts {
     }
 }
 
+/// Returns the names of the system and of its processor.
+fn system() -> (String, String) {
+    let told = if told::has_proc() { None } else { told::system() };
+    told.unwrap_or_else(|| {
+        let system = rustix::system::uname();
+        (system.sysname().to_string_lossy().into_owned(), system.machine().to_string_lossy().into_owned())
+    })
+}
+
 /// Returns what tells this boot from every other; empty where the kernel does not say.
 pub(super) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    static BOOT: LazyLock<String> = LazyLock::new(|| {
+        let read = fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned());
+        read.ok().or_else(told::boot_id).unwrap_or_default()
+    });
+    BOOT.clone()
 }
 
 struct Reader<'a> {
