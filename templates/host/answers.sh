@@ -1,6 +1,7 @@
 # shellcheck shell=sh disable=SC2154
 # Answers to questions: one record for each, in their order, then what is read at one go for all of them, because
-# starting a program is what takes the time: files, and what /proc says of cgroups.
+# starting a program is what takes the time: files, and what /proc says of cgroups. A list is one string with a name on
+# each line: for each word that is added to "$@" a shell copies all of them.
 
 # Sets boot to what tells this boot from every other.
 boot_of() {
@@ -54,17 +55,18 @@ show() {
   for path in $files; do
     [ -h "$path" ] && mark "link $path" && readlink "$path"
   done
-  set --
+  whole=''
   for line in $found; do
     # Regular files (S_IFREG is 0x8000) that are not too large.
     case $line in 8???' '*) ;; *) continue ;; esac
     line=${line#* }
-    [ "${line%% *}" -gt 1048576 ] || set -- "$@" "${line#* }"
+    [ "${line%% *}" -gt 1048576 ] || whole=$whole${line#* }$nl
   done
   mark contents
-  [ $# -gt 0 ] || return 0
-  words=$(exec cat "$@" 2>&1 >&3) && return
-  for path; do
+  [ -n "$whole" ] || return 0
+  # shellcheck disable=SC2086
+  words=$(exec cat $whole 2>&1 >&3) && return
+  for path in $whole; do
     [ -e "$path" ] || return
     [ -r "$path" ] || fail "read $path" 'Permission denied'
   done
@@ -168,14 +170,13 @@ below() {
 
 # Prints the control files of the cgroups in $trees, their processes, and what these listen on.
 processes() {
-  set --
+  controls='' members=''
   for folder in $trees; do
     for name in cgroup.controllers cgroup.events cpu.max cpu.stat memory.current memory.events memory.max memory.peak \
       memory.swap.max pids.current pids.max; do
-      set -- "$@" "$folder/$name"
+      controls=$controls$folder/$name$nl
     done
   done
-  members=
   set +f
   for folder in $trees; do
     members=$members$folder/cgroup.procs$nl
@@ -183,7 +184,7 @@ processes() {
   done
   set -f
   # shellcheck disable=SC2086
-  told=$(exec grep -sH '' "$@" $members)
+  told=$(exec grep -sH '' $controls $members)
   mark control
   printf '%s\n' "$told"
 
@@ -191,23 +192,24 @@ processes() {
   for line in $told; do
     case $line in */cgroup.procs:*) procs=$procs$line$nl ;; esac
   done
-  set --
-  for line in $procs; do set -- "$@" "/proc/${line##*:}/stat"; done
+  stats='' programs=''
+  for line in $procs; do
+    stats=$stats/proc/${line##*:}/stat$nl programs=$programs/proc/${line##*:}/exe$nl
+  done
   mark stat
-  [ $# -eq 0 ] || grep -sH '' "$@"
-  set --
-  for line in $procs; do set -- "$@" "/proc/${line##*:}/exe"; done
+  # shellcheck disable=SC2086
+  [ -z "$stats" ] || grep -sH '' $stats
   mark exe
-  [ $# -eq 0 ] || ls -ld "$@" 2>/dev/null
+  # shellcheck disable=SC2086
+  [ -z "$programs" ] || ls -ld $programs 2>/dev/null
 
-  set --
-  tables=
+  fds='' tables=''
   for folder in $listening; do
     first=
     for line in $procs; do
       case $line in "$folder"/*) ;; *) continue ;; esac
       pid=${line##*:}
-      set -- "$@" "/proc/$pid/fd"
+      fds=$fds/proc/$pid/fd$nl
       # The first of them shows the network of the service, which need not be ours.
       [ -n "$first" ] || tables=$tables/proc/$pid/net/tcp$nl/proc/$pid/net/tcp6$nl
       first=$pid
@@ -215,7 +217,8 @@ processes() {
   done
   mark fds
   # A file among the folders, so that each of them gets its heading even when there is only one.
-  [ $# -eq 0 ] || ls -ln /dev/null "$@" 2>/dev/null
+  # shellcheck disable=SC2086
+  [ -z "$fds" ] || ls -ln /dev/null $fds 2>/dev/null
   mark net
   # shellcheck disable=SC2086
   [ -z "$tables" ] || grep -sh ' 0A ' $tables

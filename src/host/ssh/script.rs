@@ -1,5 +1,6 @@
 //! The scripts that run on the far side, and how they and their arguments pass its login shell unharmed.
 
+use std::fmt::Write;
 use std::sync::LazyLock;
 
 /// A script of `templates/host`, put together from its parts.
@@ -15,6 +16,7 @@ pub(super) static QUERY: LazyLock<String> = LazyLock::new(|| script!("frame", "p
 pub(super) static LOCK: LazyLock<String> = LazyLock::new(|| script!("frame", "places", "answers", "lock").text());
 pub(super) static CHANGE: LazyLock<String> = LazyLock::new(|| script!("frame", "places", "change").text());
 pub(super) static RUN: LazyLock<String> = LazyLock::new(|| script!("frame", "program", "run").text());
+static RECEIVE: LazyLock<String> = LazyLock::new(|| script!("receive").text());
 pub(super) static PIPE: LazyLock<String> = LazyLock::new(|| script!("frame", "program", "pipe").text());
 
 impl Script {
@@ -33,7 +35,7 @@ const LONGEST_LINE: usize = 8999;
 /// Linux takes no more in one argument.
 const LONGEST_WORD: usize = 128 << 10;
 
-/// Nobody asks for so much; a shell that reads it byte by byte needs a second.
+/// Nobody asks for so much.
 const LONGEST: usize = 1 << 20;
 
 /// A script with its arguments, ready to be sent.
@@ -73,8 +75,10 @@ pub(super) fn sendable<'a>(
     if rest.len() > LONGEST {
         return Err("it is longer than a host takes");
     }
-    // Only dd takes no byte more than that, whatever system it is from.
-    Ok(Sendable { line: format!("exec sh -c 'eval \"$(dd bs=1 count={} 2>/dev/null)\"'", rest.len()), rest })
+    let mut line = String::from(r#"exec sh -c 'eval "$(LC_ALL=C exec sh -c "$0" "$1")"' "#);
+    quote(&RECEIVE, &mut line);
+    write!(line, " {}", rest.len()).ok();
+    Ok(Sendable { line, rest })
 }
 
 /// Appends one word as sh, bash, zsh and fish alike read it.
@@ -154,7 +158,7 @@ mod tests {
         use std::io::Write;
         use std::process::{Command, Stdio};
 
-        let word = "it's a\\b $HOME\n".repeat(2000);
+        let word = "it's a\\b é $HOME\n".repeat(2000);
         let sent = sendable("printf '%s|' \"$2\"; cat", "n", [word.as_str()]).unwrap();
         assert!(sent.line.len() <= LONGEST_LINE && sent.rest.len() > LONGEST_LINE);
         for (given, expected) in [(sent.rest.len(), format!("{word}|more")), (sent.rest.len() - 3, String::new())] {
@@ -165,7 +169,12 @@ mod tests {
                 .spawn()
                 .unwrap();
             let mut stdin = shell.stdin.take().unwrap();
-            stdin.write_all(&sent.rest.as_bytes()[..given]).unwrap();
+            // In pieces that end within a letter, so that no read gets all of it.
+            for piece in sent.rest.as_bytes()[..given].chunks(9973) {
+                stdin.write_all(piece).unwrap();
+                stdin.flush().unwrap();
+                std::thread::yield_now();
+            }
             if given == sent.rest.len() {
                 stdin.write_all(b"more").unwrap();
             }
