@@ -107,6 +107,21 @@ fn trap_2_more_commands_than_sessions_wait_their_turn() {
 
 /// 127 and 255 are what the program said, and a program that is not there is told apart.
 #[test]
+fn an_sshd_that_allows_one_session_gets_more_connections() {
+    alone("ssh::an_sshd_that_allows_one_session_gets_more_connections", async |mut world| {
+        let host = world.ssh_to(&Far { config: "MaxSessions 1", path: None });
+        // What an apply does: it is the one at work while it asks and tells.
+        let (_lease, _) = host.lock("apply", "me", &Query::default()).await.unwrap();
+        assert_eq!(masters(&world), 1);
+        assert_eq!(says(&host, "echo one").await, "one\n");
+        let cat = host.pipe(&sh("cat")).await.unwrap();
+        assert_eq!(says(&host, "echo two").await, "two\n");
+        host.query(&Query::default()).await.unwrap();
+        drop(cat);
+    });
+}
+
+#[test]
 fn trap_3_exit_127_is_the_programs_own() {
     alone("ssh::trap_3_exit_127_is_the_programs_own", async |mut world| {
         let host = world.ssh();

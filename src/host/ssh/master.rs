@@ -77,7 +77,8 @@ impl Connection {
         self.proven.load(Ordering::Relaxed)
     }
 
-    /// Hides the master from whoever looks for one: its host does not answer. It leaves by itself.
+    /// Hides the master from whoever looks for one: its host does not answer, or lets nobody in any more. It leaves by
+    /// itself.
     pub(super) fn disown(&self) {
         fs::remove_file(&self.socket).ok();
     }

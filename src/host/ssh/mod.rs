@@ -4,7 +4,8 @@
 //! answer is told from everything else by its marks ([`frame`]). What ssh itself does not promise is promised here:
 //!
 //! - A script whose asker goes away ends, and what it started too: it watches its standard input, and a clock there.
-//! - At most eight sessions at a time from this process; sshd refuses the eleventh of a connection by default.
+//! - At most eight sessions at a time from this process; sshd refuses the eleventh of a connection by default. Where it
+//!   refuses an earlier one, there is soon another connection.
 //! - 127, 255 and death by a signal are the program's own end, never taken for the channel's.
 //! - A host cannot make us hold more than was asked for.
 
@@ -35,6 +36,9 @@ use super::{
 
 /// Sessions at a time; sshd's `MaxSessions` is 10 unless set otherwise.
 const SESSIONS: usize = 8;
+
+/// After so many refusals, which is two seconds, there is one more connection: sshd counts the sessions of each.
+const REFUSALS: u32 = 5;
 
 /// How often files are looked at that somebody else is writing.
 const LOOKS: u32 = 5;
@@ -101,7 +105,7 @@ impl Ssh {
         })?;
         let until = Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(50);
-        let mut renewed = false;
+        let (mut renewed, mut refusals) = (false, 0);
         loop {
             let slot = timeout_at(until, Arc::clone(&self.slots).acquire_owned()).await;
             let Ok(Ok(slot)) = slot else { return Err(self.deadline(during, PATIENCE)) };
@@ -119,10 +123,15 @@ impl Ssh {
                     return Ok(channel);
                 }
                 Ok(Err(fault)) if is_refusal(&fault) => {
-                    // Other processes have all sessions of this connection.
+                    // All sessions of this connection are taken, by other processes or because sshd allows very few.
                     connection.prove();
                     timeout_at(until, sleep(pause + pause.mul_f64(jitter()))).await.ok();
                     pause = (pause * 2).min(Duration::from_secs(1));
+                    refusals += 1;
+                    if refusals % REFUSALS == 0 {
+                        connection.disown();
+                        self.forget(&connection).await;
+                    }
                 }
                 // The master has just left, or it is there and its host is not: a connection of our own tells.
                 Ok(Err(openssh::Error::Disconnected)) | Err(_) if !(renewed || proven && connection.is_alive()) => {
