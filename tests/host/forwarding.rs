@@ -10,7 +10,7 @@ use unitbee::host::Host;
 use unitbee::lifecycle::http::{Http, HttpError, Reply};
 use unitbee::service::spec::HttpUrl;
 
-use crate::world::{Far, World, alone, skip};
+use crate::world::{Far, World, alone, nobody, skip};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -35,10 +35,6 @@ fn serve(answer: &'static [u8]) -> u16 {
         }
     });
     port
-}
-
-fn nobody() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 async fn get(host: &dyn Host, scheme: &str, port: u16) -> Result<Reply, HttpError> {

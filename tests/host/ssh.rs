@@ -13,7 +13,7 @@ use unitbee::host::{
     Put, Query,
 };
 
-use crate::world::{Far, World, alone, children, eventually, running, signal, skip, taken};
+use crate::world::{Far, World, address, alone, children, eventually, nobody, running, signal, skip, taken};
 
 fn sh(script: &str) -> Command {
     Command::new("sh").args(["-c", script])
@@ -167,11 +167,8 @@ fn trap_4_a_signal_is_told_from_a_lost_connection() {
 #[test]
 fn trap_5_a_forward_to_a_closed_port_ends_at_once() {
     alone("ssh::trap_5_a_forward_to_a_closed_port_ends_at_once", async |mut world| {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
         let host = world.ssh();
-        let forward = host.forward(&Endpoint::Tcp { host: "127.0.0.1".into(), port }).await.unwrap();
+        let forward = host.forward(&Endpoint::Tcp { host: "127.0.0.1".into(), port: nobody() }).await.unwrap();
         let mut pipe = forward.connect().await.unwrap();
         pipe.stdin.write_all(b"GET / HTTP/1.0\r\n\r\n").await.ok();
         let mut answer = Vec::new();
@@ -263,7 +260,7 @@ fn control_socket(world: &World) -> String {
 fn trap_8_connecting_has_an_end() {
     alone("ssh::trap_8_connecting_has_an_end", async |mut world| {
         world.ssh();
-        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let silent = std::net::TcpListener::bind((address(), 0)).unwrap();
         let port = silent.local_addr().unwrap().port().to_string();
         let config = fs::read_to_string(world.folder.join("ssh_config")).unwrap();
         let name = format!("300.{}", std::process::id());
@@ -348,7 +345,7 @@ fn why_there_is_no_connection_is_told() {
             ("known_hosts\n", "empty\n", ConnectFault::HostKey, "host key is known"),
             ("known_hosts\n", "changed\n", ConnectFault::HostKey, "has changed"),
             ("/user\n", "/wrong\n", ConnectFault::Refused, "Permission denied"),
-            ("127.0.0.1", "no-such-host.invalid", ConnectFault::UnknownName, "no-such-host.invalid"),
+            (address().to_string().as_str(), "no-such-host.invalid", ConnectFault::UnknownName, "no-such-host.invalid"),
             (port.as_str(), "Port 1", ConnectFault::Unreachable, "Connection refused"),
             ("HostName", "Bogus yes\n HostName", ConnectFault::Other, "Bad configuration option: bogus"),
         ] {

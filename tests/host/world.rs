@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -157,17 +157,17 @@ impl Sshd {
         let public = |key: &str| fs::read_to_string(ssh.join(format!("{key}.pub"))).unwrap();
         fs::write(ssh.join("authorized_keys"), public("user")).unwrap();
 
-        // Nobody else is given the port between here and there: connections to it are retried below.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        fs::write(ssh.join("known_hosts"), format!("[127.0.0.1]:{port} {}", public("host"))).unwrap();
+        let address = address();
+        let port = TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
+        fs::write(ssh.join("known_hosts"), format!("[{address}]:{port} {}", public("host"))).unwrap();
         let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
-        fs::write(folder.join("ssh_config"), client_config(&ssh, port, user.trim())).unwrap();
+        fs::write(folder.join("ssh_config"), client_config(&ssh, address, port, user.trim())).unwrap();
 
         if user.trim() == "root" {
             fs::create_dir_all("/run/sshd").unwrap();
         }
         let mut config = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {ssh}/host\nAuthorizedKeysFile {ssh}/authorized_keys\n\
+            "ListenAddress {address}:{port}\nHostKey {ssh}/host\nAuthorizedKeysFile {ssh}/authorized_keys\n\
              StrictModes no\nUsePAM no\nPidFile none\nMaxStartups 100\nLogLevel VERBOSE\n"
         );
         let path = far.path.unwrap_or("/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
@@ -185,7 +185,7 @@ impl Sshd {
             .unwrap();
         let sshd = Self { port, daemon, log };
         let until = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while TcpStream::connect((address, port)).is_err() {
             assert!(Instant::now() < until, "sshd did not come up: {}", sshd.log());
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -218,10 +218,25 @@ impl Drop for Sshd {
     }
 }
 
+/// An address of this process alone: a port there is not given to another test between the look for it and its use.
+pub(crate) fn address() -> Ipv4Addr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 1 + high, middle, low)
+}
+
+/// A port of this machine that nobody listens on, and that nobody else is given while this process lives.
+pub(crate) fn nobody() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    std::mem::forget((listener, taken));
+    port
+}
+
 /// Writes what ssh needs to get there.
-fn client_config(ssh: &Utf8Path, port: u16, user: &str) -> String {
+fn client_config(ssh: &Utf8Path, address: Ipv4Addr, port: u16, user: &str) -> String {
     format!(
-        "Host far\n HostName 127.0.0.1\n Port {port}\n User {user}\n IdentityFile {ssh}/user\n IdentitiesOnly yes\n \
+        "Host far\n HostName {address}\n Port {port}\n User {user}\n IdentityFile {ssh}/user\n IdentitiesOnly yes\n \
          IdentityAgent none\n UserKnownHostsFile {ssh}/known_hosts\n GlobalKnownHostsFile /dev/null\n \
          StrictHostKeyChecking yes\n"
     )
