@@ -5,6 +5,7 @@ recipes() {
   case $1 in
     vm) echo bootstrap debian vm ;;
     busybox) echo bootstrap busybox ;;
+    cron) echo bootstrap debian cron ;;
     *) echo bootstrap debian ;;
   esac
 }
@@ -26,6 +27,7 @@ make_base() {
   case $1 in
     vm) make_vm_base "$2" ;;
     busybox) make_busybox_base "$2" ;;
+    cron) make_cron_base "$2" ;;
     *) make_debian_base "$1" "$2" ;;
   esac
 }

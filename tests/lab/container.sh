@@ -32,11 +32,12 @@ machine_name() { printf 'ub-%s-%s\n' "$(lab_hash)" "$1"; }
 # Registering with machined, or taking a unit for it, needs a systemd outside, which a build machine may lack. Without
 # the variable the guest gets the cgroup v1 of an outside that still has it.
 container_start() {
-  local name=$1 dir=$LAB_DIR/$1 command
+  local name=$1 dir=$LAB_DIR/$1 command cron=''
+  [[ ! -e $dir/cron ]] || cron=yes
   case $(host_get "$name" kind) in
     nspawn) command=(--boot) ;;
-    bare) command=(--as-pid2 sh -c 'mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -o UsePAM=no') ;;
-    busybox) command=(--as-pid2 dropbear -F -E) ;;
+    bare) command=(--as-pid2 sh -c "mkdir -p /run/sshd; ${cron:+cron;} exec /usr/sbin/sshd -D -e -o UsePAM=no") ;;
+    busybox) command=(--as-pid2 sh -c "${cron:+crond;} exec dropbear -F -E") ;;
     mac) command=(--as-pid2 /usr/libexec/lab/boot) ;;
   esac
   SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 launch "$name" systemd-nspawn --quiet --register=no --keep-unit \

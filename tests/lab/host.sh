@@ -125,6 +125,14 @@ seed_busybox() {
   chroot "$root" dropbearconvert openssh dropbear /etc/dropbear/{openssh_key,dropbear_ed25519_host_key} \
     2>>"$LAB_DIR/$name/console.log"
   rm "$root/etc/dropbear/openssh_key"
+  [[ ! -e $LAB_DIR/$name/cron ]] || seed_busybox_cron "$root"
+}
+
+# crontab(1) writes where only root may.
+seed_busybox_cron() {
+  install -d "$1/var/spool/cron/crontabs"
+  ln -sfn /run "$1/var/run"
+  chmod u+s "$1/usr/bin/busybox"
 }
 
 remove_polkit() {

@@ -2,7 +2,7 @@
 # Where things are and what they are called. Everything a lab owns on this machine carries its id.
 
 readonly SUITES=(bullseye bookworm trixie forky)
-readonly BASES=("${SUITES[@]}" busybox vm)
+readonly BASES=("${SUITES[@]}" busybox cron vm)
 readonly CACHE=${UNITBEE_LAB_CACHE:-/var/cache/unitbee-lab}
 readonly RUN=${UNITBEE_LAB_RUN:-/run/unitbee-lab}
 

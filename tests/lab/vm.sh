@@ -13,6 +13,7 @@ vm_create() {
 }
 
 vm_seed() {
+  install -m 0755 "$LAB_HOME/bare-init" "$2/sbin/bare-init"
   install -D -m 0600 "$LAB_DIR/$1/key.pub" "$2/etc/lab/authorized_keys"
   printf 'ADDRESS=%s\nGATEWAY=%s.1\n' "$(address_of "$1")" "$(subnet)" >"$2/etc/lab/network"
 }
@@ -41,10 +42,11 @@ vm_accelerator() {
 # Without cx16 because the emulation of CMPXCHG16B corrupts flags now and then, and the guest's kernel with them. A
 # guest that panics ends the machine (panic=-1, -no-reboot), so that whoever waits for it learns of it.
 vm_start() {
-  local name=$1 dir=$LAB_DIR/$1
+  local name=$1 dir=$LAB_DIR/$1 init=/sbin/init
+  [[ $(host_get "$name" kind) != bare-vm ]] || init=/sbin/bare-init
   launch "$name" qemu-system-x86_64 -nodefaults -no-reboot -display none \
     -machine q35 -accel "$(vm_accelerator)" -cpu Nehalem,-cx16 -smp 2 -m 1024 \
-    -kernel "$dir/vmlinuz" -append "root=/dev/nvme0n1 rw console=ttyS0 mitigations=off panic=-1" \
+    -kernel "$dir/vmlinuz" -append "root=/dev/nvme0n1 rw console=ttyS0 mitigations=off panic=-1 init=$init" \
     -drive "file=$dir/disk.img,if=none,id=disk,format=raw,cache=unsafe" -device nvme,drive=disk,serial=lab \
     -netdev "tap,id=lab,ifname=$(link_of "$name"),script=no,downscript=no" \
     -device "virtio-net-pci,netdev=lab,mac=$(vm_mac "$name"),romfile=,addr=2" \
@@ -63,6 +65,11 @@ vm_exec() {
     -p 2222 "root@$(vm_control_address "$name")" "$(printf '%q ' "$@")"
 }
 
-vm_halt() { vm_exec "$1" systemctl poweroff; }
+vm_halt() {
+  case $(host_get "$1" kind) in
+    bare-vm) vm_exec "$1" sh -c 'sync && echo o >/proc/sysrq-trigger' ;;
+    *) vm_exec "$1" systemctl poweroff ;;
+  esac
+}
 vm_kill() { kill_processes "$1"; }
 vm_destroy() { unmount "$LAB_DIR/$1/root"; }
