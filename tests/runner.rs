@@ -13,6 +13,7 @@ mod spec;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -321,6 +322,27 @@ fn of_many_who_start_at_once_one_does() {
         nest.until("it said so", || nest.log().contains("up\n"));
         assert_eq!(nest.log().matches("up\n").count(), 1, "{}", nest.log());
         nest.stop(up.remove(0).0);
+    });
+}
+
+/// Whoever gives back the last claim removes the folder around it: a mkdir(1) that meets that fails, and is tried again.
+#[test]
+fn the_folder_of_claims_may_go_while_it_is_needed() {
+    everywhere(|nest| {
+        nest.define("sleep 1000", never(), Logs::default());
+        let bin = nest.at("bin");
+        fs::create_dir(&bin).unwrap();
+        let script = "#!/bin/sh\nrm \"$0\"\necho \"mkdir: can't create directory '$2'\" >&2\nexit 1\n";
+        fs::write(bin.join("mkdir"), script).unwrap();
+        fs::set_permissions(bin.join("mkdir"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = nest.shell.command();
+        command.env("PATH", format!("{bin}:/usr/local/bin:/usr/bin:/bin")).arg(nest.at("runner")).arg("stop");
+        command.arg(nest.at("registry")).arg(nest.at("claims")).args(["web", "5"]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}: {}", nest.name, String::from_utf8_lossy(&output.stderr));
+        // That of busybox is a part of its shell.
+        assert!(nest.name == "busybox" || !bin.join("mkdir").exists(), "{}: mkdir was not asked", nest.name);
+        assert!(!nest.at("claims").exists(), "{}: a claim is left", nest.name);
     });
 }
 

@@ -143,14 +143,14 @@ impl Default for Way {
 
 /// What would be done on `host`; nothing is.
 pub async fn preview(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) -> Result<Plan, ApplyError> {
-    let (observation, approach) = supervisor::query(host, &survey::query(order.wanted)).await?;
+    let (observation, approach) = supervisor::query(host, &survey::query(order.wanted, order.supervisor)).await?;
     let (plan, _) = look(host, order, observation, Way::Approach(approach), events).await?;
     Ok(plan)
 }
 
 /// Makes `host` what is wanted, and waits until everything that was started is healthy.
 pub async fn apply(host: &Arc<dyn Host>, order: &Order<'_>, events: Sink<'_>) -> Result<Applied, ApplyError> {
-    let query = survey::query(order.wanted);
+    let query = survey::query(order.wanted, order.supervisor);
     let (observation, approach) = supervisor::query(host, &query).await?;
     let (plan, site) = look(host, order, observation, Way::Approach(approach), events).await?;
     if plan.is_empty() {
@@ -304,10 +304,7 @@ async fn carry_out(
     }
     let mut up = if plan.reload { hold_what_runs(order, &plan, &supervisor).await? } else { Vec::new() };
     up.extend(start_all(host, order, &plan, &supervisor, events).await?);
-    let gaps = match &supervisor {
-        Supervisor::Runner(_) => told_gaps(&supervisor, &up).await?,
-        Supervisor::Systemd(_) => gaps(host, up).await?,
-    };
+    let gaps = gaps(host, &supervisor, up).await?;
     still_healthy(host, order, &plan, &supervisor).await?;
     Ok(Applied { outcome, transport: Some(supervisor.transport()), notes: plan.notes, gaps, not_persistent })
 }
@@ -422,22 +419,19 @@ async fn hold_what_runs<'a>(
     futures_util::future::try_join_all(kept(order, plan).map(hold)).await
 }
 
-/// Which limits of the units do not hold, where the supervisor tells.
-async fn told_gaps(supervisor: &Supervisor, up: &[Up<'_>]) -> Result<Vec<(String, String)>, SupervisorError> {
-    if up.is_empty() {
-        return Ok(Vec::new());
-    }
-    let units: Vec<String> = up.iter().map(|(spec, _)| spec.unit.to_string()).collect();
-    let statuses = supervisor.status(&units).await?;
-    Ok(statuses.into_iter().filter_map(|status| Some((status.unit, status.unlimited?))).collect())
-}
-
-/// Which limits of the units do not hold; one exchange at most, for those whose cgroup nobody looked at yet.
-async fn gaps(host: &Arc<dyn Host>, mut up: Vec<Up<'_>>) -> Result<Vec<(String, String)>, HostError> {
+/// Which limits of the units do not hold; one exchange for those whose cgroup nobody looked at yet, and one more where
+/// only a runner knows why there is none.
+async fn gaps(
+    host: &Arc<dyn Host>,
+    supervisor: &Supervisor,
+    mut up: Vec<Up<'_>>,
+) -> Result<Vec<(String, String)>, ApplyError> {
+    let manager = supervisor.kind();
     let is_unseen = |(spec, cgroup): &&mut Up<'_>| cgroup.is_none() && spec.limits != Limits::default();
     let mut unseen: Vec<&mut Up<'_>> = up.iter_mut().filter(is_unseen).collect();
     if !unseen.is_empty() {
-        let ask = |(spec, _): &&mut Up<'_>| Ask::Cgroup(layout::cgroup(spec.slice.as_str(), spec.unit.as_str()));
+        let ask =
+            |(spec, _): &&mut Up<'_>| Ask::Cgroup(layout::cgroup(manager, spec.slice.as_str(), spec.unit.as_str()));
         let asks = unseen.iter().map(ask).collect();
         for ((_, cgroup), answer) in unseen.iter_mut().zip(host.query(&Query { asks }).await?.answers) {
             if let Answer::Cgroup(found) = answer {
@@ -445,6 +439,16 @@ async fn gaps(host: &Arc<dyn Host>, mut up: Vec<Up<'_>>) -> Result<Vec<(String, 
             }
         }
     }
-    let gap = |(spec, cgroup): &Up<'_>| Some((spec.unit.to_string(), limit_gap(&spec.limits, cgroup.as_ref())?));
+    let bare: Vec<String> = up
+        .iter()
+        .filter(|(spec, cgroup)| manager == Manager::Runner && cgroup.is_none() && spec.limits != Limits::default())
+        .map(|(spec, _)| spec.unit.to_string())
+        .collect();
+    let told = if bare.is_empty() { Vec::new() } else { supervisor.status(&bare).await? };
+    let gap = |(spec, cgroup): &Up<'_>| {
+        let unit = spec.unit.as_str();
+        let without = told.iter().find(|status| status.unit == unit).and_then(|status| status.unlimited.as_deref());
+        Some((unit.to_owned(), limit_gap(manager, &spec.limits, cgroup.as_ref(), without)?))
+    };
     Ok(up.iter().filter_map(gap).collect())
 }

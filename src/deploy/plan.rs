@@ -491,7 +491,7 @@ impl Planner<'_> {
             let removes = &mut self.plan.batch.removes;
             removes.push(layout::definition(*from, unit));
             if *from == Manager::Runner {
-                removes.push(layout::record(unit));
+                removes.extend([layout::record(unit), layout::cgroup_link(unit)]);
             }
         }
     }

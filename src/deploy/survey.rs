@@ -127,11 +127,11 @@ impl Refs {
     }
 }
 
-/// Asks for everything that a plan for `wanted` looks at.
+/// Asks for everything that a plan for `wanted` looks at. `wish` is the manager that was asked for.
 #[must_use]
-pub fn query(wanted: &[Wanted]) -> Query {
+pub fn query(wanted: &[Wanted], wish: Option<Manager>) -> Query {
     let mut asks = vec![Ask::Tree(layout::refs()), Ask::Size(layout::runner_program())];
-    asks.extend(registry::asks());
+    asks.extend(registry::asks(wish));
     asks.extend(slices(wanted).into_iter().map(|slice| Ask::File(layout::unit_file(&format!("{slice}.slice")))));
     for unit in wanted {
         let name = unit.spec.unit.as_str();

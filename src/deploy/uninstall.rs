@@ -106,7 +106,7 @@ pub async fn uninstall(
 
 fn query(units: &[String]) -> Query {
     let mut asks = vec![Ask::Tree(layout::refs())];
-    asks.extend(registry::asks());
+    asks.extend(registry::asks(None));
     for unit in units {
         asks.extend(Manager::ALL.map(|manager| Ask::File(layout::definition(manager, unit))));
         asks.push(Ask::File(layout::current_spec(unit)));
@@ -156,6 +156,7 @@ fn removal(leaving: &[Leaving], mut refs: Refs) -> (Batch, Vec<String>) {
         // What defines it first: without that nothing points to the rest.
         batch.removes.extend(unit.managers().map(|manager| layout::definition(manager, &unit.unit)));
         batch.removes.extend([layout::record(&unit.unit), layout::damaged_record(&unit.unit), layout::log(&unit.unit)]);
+        batch.removes.push(layout::cgroup_link(&unit.unit));
         batch.removes.push(layout::unit(&unit.unit));
         // systemd takes away the link of a unit only as long as that has a file.
         batch.removes.push(layout::wanted_link(&unit.unit));

@@ -91,10 +91,10 @@ pub enum Ask {
     Sockets(Vec<u32>),
     /// What is in this folder, and what do its `.json` files say? [`Answer::Folder`].
     Folder(HostPath),
-    /// Which processes are there? Only looked at where something is at the path, because they are many.
-    /// [`Answer::Processes`].
+    /// Which processes are there? They are many: only looked at where something is at the path, or on a Linux whose init is
+    /// not systemd. [`Answer::Processes`].
     Processes(HostPath),
-    /// What does the user's crontab(5) say? Only looked at where something is at the path. [`Answer::Crontab`].
+    /// What does the user's crontab(5) say? Only looked at where [`Ask::Processes`] is too. [`Answer::Crontab`].
     Crontab(HostPath),
     /// Does anybody listen on this TCP port of the host's loopback? [`Answer::Listening`].
     Listening(u16),
@@ -120,8 +120,8 @@ pub enum Answer {
     Folder(BTreeMap<String, Option<Vec<u8>>>),
     /// All processes of the host.
     Processes(Table),
-    /// The crontab, empty where the user has none yet; `None` where the host has no `crontab` or nobody looked.
-    Crontab(Option<Vec<u8>>),
+    /// The crontab; `None` where the user can have none, or nobody looked.
+    Crontab(Option<Crontab>),
     /// Whether somebody does.
     Listening(bool),
 }
@@ -187,6 +187,16 @@ pub struct Entry {
     pub resident: u64,
     /// Where `/proc/<pid>/exe` points, where that may be seen.
     pub exe: Option<String>,
+}
+
+/// What cron(8) has of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Crontab {
+    /// The user's lines; empty where there are none yet.
+    Lines(Vec<u8>),
+    /// That of busybox, where no line can ask for a start at boot: most are built without, and crond of 1.37 ends with a
+    /// segmentation fault when it reads one.
+    Busybox,
 }
 
 /// A listening TCP socket.

@@ -125,7 +125,8 @@ pub async fn graceful_shutdown(
     tokio::pin!(job);
     let by_kill = tokio::select! {
         done = &mut job => { done.map_err(failed)?; false }
-        () = tokio::time::sleep(stop.term) => {
+        // What has ended needs no KILL, however long its supervisor takes to say so.
+        () = tokio::time::sleep(stop.term), if !by_url => {
             supervisor.kill(unit, Whom::All, Signal::Kill).await.map_err(failed)?;
             job.await.map_err(failed)?;
             true

@@ -52,8 +52,8 @@ pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
     flag(FlagKind::Drift, drift(seen), Some(format!("unitbee plan -H {host}")));
     let delegate = "sudo systemctl edit user@.service, with Delegate=cpu memory pids, and a reboot";
     let mend = match seen.manager {
-        Some(Manager::Runner) => None,
         _ if are_delegated(seen.cgroup) => verb("restart"),
+        Some(Manager::Runner) => None,
         _ => Some(delegate.to_owned()),
     };
     flag(FlagKind::LimitNotEffective, limits(seen), mend);
@@ -119,27 +119,30 @@ fn drift(seen: &Seen<'_>) -> Option<String> {
 }
 
 fn limits(seen: &Seen<'_>) -> Option<String> {
-    let runs = matches!(seen.status?.state, State::Running { .. });
-    if seen.manager == Some(Manager::Runner) {
-        return seen.status?.unlimited.clone().filter(|_| runs);
+    let (status, limits) = (seen.status?, &seen.record?.spec.limits);
+    let State::Running { pid, .. } = status.state else { return None };
+    let is_outside = |cgroup: &Cgroup| cgroup.processes.iter().all(|process| process.pid != pid);
+    if are_any(limits) && seen.cgroup.is_some_and(is_outside) {
+        return Some(format!("process {pid} is not in the unit's cgroup"));
     }
-    runs.then(|| limit_gap(&seen.record?.spec.limits, seen.cgroup)).flatten()
+    limit_gap(seen.manager?, limits, seen.cgroup, status.unlimited.as_deref())
 }
 
-/// Which limits of a running unit do not hold, in words. The manager tells what was configured; only the cgroup's own
-/// files tell what holds.
+/// Which limits of a running unit do not hold, in words. What was configured, and what a runner says of it, proves nothing:
+/// only the cgroup's own files tell what holds. `without` is why there is no cgroup, where the manager knows.
 #[must_use]
-pub fn limit_gap(limits: &Limits, cgroup: Option<&Cgroup>) -> Option<String> {
+pub fn limit_gap(manager: Manager, limits: &Limits, cgroup: Option<&Cgroup>, without: Option<&str>) -> Option<String> {
     if !are_any(limits) {
         return None;
     }
     let Some(cgroup) = cgroup else {
-        return Some("the host has no cgroup v2 tree for it".to_owned());
+        return Some(without.unwrap_or("the host has no cgroup v2 tree for it").to_owned());
     };
+    let control = |file: &'static str| control(manager, cgroup, file);
     let gaps: Vec<String> = [
-        ("memory", limits.memory.map(|bytes| holds_at_most(cgroup, "memory.max", bytes))),
-        ("cpu", limits.cpu_percent.map(|percent| holds_quota(cgroup, percent))),
-        ("tasks", limits.tasks.map(|tasks| holds_at_most(cgroup, "pids.max", tasks))),
+        ("memory", limits.memory.map(|bytes| holds_at_most(&control, "memory.max", bytes))),
+        ("cpu", limits.cpu_percent.map(|percent| holds_quota(&control, percent))),
+        ("tasks", limits.tasks.map(|tasks| holds_at_most(&control, "pids.max", tasks))),
     ]
     .into_iter()
     .filter_map(|(name, held)| match held? {
@@ -161,16 +164,23 @@ fn are_any(limits: &Limits) -> bool {
     limits.memory.is_some() || limits.cpu_percent.is_some() || limits.tasks.is_some()
 }
 
-fn control(cgroup: &Cgroup, file: &str) -> Result<String, String> {
+fn control(manager: Manager, cgroup: &Cgroup, file: &str) -> Result<String, String> {
     let bytes = cgroup.files.get(file).ok_or_else(|| {
         let controller = file.split('.').next().unwrap_or(file);
-        format!("the {controller} controller is not delegated to the user's manager")
+        match manager {
+            Manager::Runner => format!("its cgroup has no {controller} controller"),
+            _ => format!("the {controller} controller is not delegated to the user's manager"),
+        }
     })?;
     Ok(String::from_utf8_lossy(bytes).trim().to_owned())
 }
 
-fn holds_at_most(cgroup: &Cgroup, file: &str, wanted: u64) -> Result<(), String> {
-    let value = control(cgroup, file)?;
+fn holds_at_most(
+    control: &impl Fn(&'static str) -> Result<String, String>,
+    file: &'static str,
+    wanted: u64,
+) -> Result<(), String> {
+    let value = control(file)?;
     match value.parse::<u64>() {
         Ok(held) if held <= wanted => Ok(()),
         _ => Err(format!("{file} is {value:?}")),
@@ -178,8 +188,8 @@ fn holds_at_most(cgroup: &Cgroup, file: &str, wanted: u64) -> Result<(), String>
 }
 
 /// `cpu.max` is `<quota> <period>` in microseconds, or `max <period>`.
-fn holds_quota(cgroup: &Cgroup, percent: u32) -> Result<(), String> {
-    let value = control(cgroup, "cpu.max")?;
+fn holds_quota(control: &impl Fn(&'static str) -> Result<String, String>, percent: u32) -> Result<(), String> {
+    let value = control("cpu.max")?;
     let held = value.split_once(' ').and_then(|(quota, period)| {
         let (quota, period): (u64, u64) = (quota.parse().ok()?, period.parse().ok()?);
         quota.checked_mul(100)?.checked_div(period)

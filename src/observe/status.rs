@@ -129,7 +129,8 @@ struct Found {
     /// The one of the manager that is asked.
     file: Option<FileFound>,
     record: Option<Record>,
-    cgroup: Option<Cgroup>,
+    /// Cgroups, by the manager that made them.
+    cgroups: BTreeMap<Manager, Cgroup>,
 }
 
 /// Looks at units of one host. `wish` is the manager that was asked for.
@@ -138,11 +139,12 @@ pub async fn status(
     subjects: &[Subject],
     wish: Option<Manager>,
 ) -> Result<Vec<Row>, ObserveError> {
-    let mut query = Query { asks: registry::asks().into() };
+    let mut query = Query { asks: registry::asks(wish).into() };
     for subject in subjects {
         query.asks.extend(Manager::ALL.map(|manager| Ask::File(layout::definition(manager, &subject.unit))));
         query.asks.push(Ask::File(layout::current_spec(&subject.unit)));
-        query.asks.push(Ask::Cgroup(layout::cgroup(&subject.slice, &subject.unit)));
+        let cgroup = |manager| Ask::Cgroup(layout::cgroup(manager, &subject.slice, &subject.unit));
+        query.asks.extend(Manager::ALL.map(cgroup));
     }
     let (observation, approach) = supervisor::query(host, &query).await?;
     let garbled = || ObserveError::Garbled { host: host.name().to_owned() };
@@ -167,7 +169,11 @@ pub async fn status(
     };
     let statuses = match &supervisor {
         Some(Supervisor::Runner(_)) => {
-            let status = |(unit, found): (&String, &Found)| Some(registry.status(&facts, unit, found.file.as_ref()));
+            let status = |(unit, found): (&String, &Found)| {
+                let mut status = registry.status(&facts, unit, found.file.as_ref());
+                found.cgroups.get(&Manager::Runner).into_iter().for_each(|cgroup| status.count_in(cgroup));
+                Some(status)
+            };
             units.iter().zip(&found).map(status).collect()
         }
         Some(supervisor) => supervisor.status(&units).await?.into_iter().map(Some).collect(),
@@ -197,9 +203,14 @@ fn read(mut answers: impl Iterator<Item = Answer>) -> Option<Vec<Found>> {
             let Answer::File(file) = first.take().or_else(|| answers.next())? else { return None };
             files.extend(file.map(|file| (manager, file)));
         }
-        let (Answer::File(record), Answer::Cgroup(cgroup)) = (answers.next()?, answers.next()?) else { return None };
+        let Answer::File(record) = answers.next()? else { return None };
         let record = record.and_then(|file| Record::parse(&file.content));
-        found.push(Found { files, file: None, record, cgroup });
+        let mut cgroups = BTreeMap::new();
+        for manager in Manager::ALL {
+            let Answer::Cgroup(cgroup) = answers.next()? else { return None };
+            cgroups.extend(cgroup.map(|cgroup| (manager, cgroup)));
+        }
+        found.push(Found { files, file: None, record, cgroups });
     }
     Some(found)
 }
@@ -235,7 +246,7 @@ async fn look(
         unit: &subject.unit,
         file: found.file.as_ref(),
         record: found.record.as_ref(),
-        cgroup: found.cgroup.as_ref(),
+        cgroup: supervisor.and_then(|supervisor| found.cgroups.get(&supervisor.kind())),
         status: status.as_ref(),
         unhealthy: health.as_ref().and_then(|health| health.as_ref().ok()?.1.as_deref()),
         unasked: health.as_ref().and_then(|health| health.as_ref().err()),

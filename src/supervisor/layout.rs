@@ -7,7 +7,8 @@
 //! <data>/unitbee/units/<unit>/spec.json                   the spec that is in effect
 //! <data>/unitbee/units/<unit>/<release>/{spec.json,env}   releases, never changed in place
 //! <data>/unitbee/refs/<sha256 or slice>/<unit>.<release>  who still needs a program or a slice
-//! <state>/unitbee/{registry/<unit>.json,claims/<unit>/}   what a runner notes, and which of many is the one
+//! <state>/unitbee/registry/<unit>.{json,cgroup}           what a runner notes, and the cgroup that it made
+//! <state>/unitbee/claims/<unit>/                          which of many runners is the one
 //! <state>/unitbee/log/<unit>.log, <unit>/<number>.log     what a unit said under launchd, under the runner
 //! ```
 
@@ -180,10 +181,19 @@ pub fn reference(target: &str, unit: &str, release: u32) -> HostPath {
     HostPath::new(Base::Data, format!("unitbee/refs/{target}/{unit}.{release}"))
 }
 
-/// The cgroup of a unit in its slice.
+/// The cgroup of a unit: where systemd has it in its slice; the link that a runner makes to it, beside its record.
 #[must_use]
-pub fn cgroup(slice: &str, unit: &str) -> HostPath {
-    HostPath::new(Base::Cgroup, format!("{slice}.slice/{unit}.service"))
+pub fn cgroup(manager: Manager, slice: &str, unit: &str) -> HostPath {
+    match manager {
+        Manager::Runner => cgroup_link(unit),
+        Manager::Systemd | Manager::Launchd => HostPath::new(Base::Cgroup, format!("{slice}.slice/{unit}.service")),
+    }
+}
+
+/// The link by which a runner tells the cgroup of its unit.
+#[must_use]
+pub fn cgroup_link(unit: &str) -> HostPath {
+    HostPath::new(Base::State, format!("unitbee/registry/{unit}.cgroup"))
 }
 
 /// Folders that go when nothing is left in them, innermost first.

@@ -1,5 +1,8 @@
 //! How a process ended, in words: exit codes as systemd.exec(5) has them, signals by name.
 
+/// Words for the end of what the kernel killed for want of memory.
+pub(super) const OUT_OF_MEMORY: &str = "out of memory (oom-kill)";
+
 /// Words for an end as a shell tells it: an exit code, or 128 and the number of a signal.
 #[must_use]
 pub(super) fn exit(status: u32) -> String {

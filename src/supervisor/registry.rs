@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::status::{State, UnitStatus};
-use super::{layout, reason};
-use crate::host::{Answer, Ask, Facts, FileFound, Table, printable};
+use super::{Manager, layout, reason};
+use crate::host::{Answer, Ask, Base, Crontab, Facts, FileFound, HostPath, Table, printable};
 use crate::service::render::header;
 
 /// How long a unit must stay up after a restart before it counts as running.
@@ -20,14 +20,14 @@ const STEADY_USEC: u64 = 10_000_000;
 const VERSION: u32 = 1;
 
 /// What crond(8) calls itself on the hosts that were looked at.
-const CRONS: [&str; 4] = ["cron", "crond", "fcron", "anacron"];
+const CRONS: [&str; 2] = ["cron", "crond"];
 
 /// Everything that is known of the runners of a host.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     records: BTreeMap<String, Result<Record, String>>,
     table: Table,
-    crontab: Option<Vec<u8>>,
+    crontab: Option<Crontab>,
 }
 
 /// A record, see `templates/runner/record.sh`.
@@ -47,13 +47,24 @@ struct Record {
     unlimited: String,
     restarts: u32,
     exit: Option<u32>,
+    #[serde(default)]
+    oom: bool,
 }
 
-/// What must be asked of a host to know of its runners; cheap where there is none. The processes come first: a runner that
-/// ends meanwhile has then noted why, where it would else seem to have been killed.
+impl Record {
+    /// How the last run ended, in words.
+    fn end(&self, status: u32) -> String {
+        if self.oom { reason::OUT_OF_MEMORY.to_owned() } else { reason::exit(status) }
+    }
+}
+
+/// What must be asked of a host to know of its runners; cheap where there is none, unless they are asked for. The processes
+/// come first: a runner that ends meanwhile has then noted why, where it would else seem to have been killed.
 #[must_use]
-pub fn asks() -> [Ask; 3] {
-    [Ask::Processes(layout::registry()), Ask::Folder(layout::registry()), Ask::Crontab(layout::registry())]
+pub fn asks(wish: Option<Manager>) -> [Ask; 3] {
+    // What a first runner will find is worth a look too; the root is always there.
+    let there = if wish == Some(Manager::Runner) { HostPath::new(Base::Root, "") } else { layout::registry() };
+    [Ask::Processes(there.clone()), Ask::Folder(layout::registry()), Ask::Crontab(there)]
 }
 
 impl Registry {
@@ -79,7 +90,7 @@ impl Registry {
     /// What is true of a unit whose definition is this file.
     #[must_use]
     pub fn status(&self, facts: &Facts, unit: &str, definition: Option<&FileFound>) -> UnitStatus {
-        let path = layout::absolute(&layout::definition(super::Manager::Runner, unit), facts);
+        let path = layout::absolute(&layout::definition(Manager::Runner, unit), facts);
         let mut status = UnitStatus {
             installed: definition.is_some(),
             enabled: self.starts_at_boot(facts, unit),
@@ -122,9 +133,9 @@ impl Registry {
         status.needs_reload = runner && digest.is_some_and(|digest| digest != record.definition);
         let ended = || match (record.exit, record.restarts) {
             (None, _) => "its runner was killed".to_owned(),
-            (Some(code), 0) => reason::exit(code),
-            (Some(code), 1) => format!("{} after 1 restart", reason::exit(code)),
-            (Some(code), n) => format!("{} after {n} restarts", reason::exit(code)),
+            (Some(code), 0) => record.end(code),
+            (Some(code), 1) => format!("{} after 1 restart", record.end(code)),
+            (Some(code), n) => format!("{} after {n} restarts", record.end(code)),
         };
         // By the clock that its age is told by; that of the record may be off by a second.
         let started = status.started_usec.and_then(|started| i64::try_from(started / 1_000_000).ok());
@@ -136,7 +147,7 @@ impl Registry {
             "failed" if !main || runner => State::Failed { reason: ended() },
             "stopping" if runner => State::Stopping,
             "backoff" if runner => State::Backoff {
-                reason: record.exit.map_or_else(|| "it ended".to_owned(), reason::exit),
+                reason: record.exit.map_or_else(|| "it ended".to_owned(), |code| record.end(code)),
                 restarts: record.restarts,
             },
             "starting" if runner && record.restarts == 0 => State::Starting,
@@ -177,8 +188,8 @@ impl Registry {
 
     fn starts_at_boot(&self, facts: &Facts, unit: &str) -> bool {
         let Some(line) = layout::boot_line(unit, facts) else { return false };
-        let crontab = self.crontab.as_deref().unwrap_or_default();
-        crontab.split(|byte| *byte == b'\n').any(|found| found == line.as_bytes())
+        let Some(Crontab::Lines(lines)) = &self.crontab else { return false };
+        lines.split(|byte| *byte == b'\n').any(|found| found == line.as_bytes())
     }
 
     /// Why nothing on the host can start a unit at boot.
@@ -186,8 +197,10 @@ impl Registry {
         if self.table.entries.is_empty() {
             return None;
         }
-        if self.crontab.is_none() {
-            return Some("the host has no crontab");
+        match self.crontab {
+            None => return Some("the host has no crontab for this user"),
+            Some(Crontab::Busybox) => return Some("cron is busybox's, which cannot start anything at boot"),
+            Some(Crontab::Lines(_)) => {}
         }
         let runs = self.table.entries.values().any(|entry| CRONS.contains(&entry.name.as_str()));
         (!runs).then_some("cron does not run on the host")

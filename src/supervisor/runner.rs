@@ -43,7 +43,7 @@ impl Runner {
     }
 
     pub(super) async fn status(&self, units: &[String]) -> Result<Vec<UnitStatus>, SupervisorError> {
-        let mut asks: Vec<Ask> = registry::asks().into();
+        let mut asks: Vec<Ask> = registry::asks(Some(Manager::Runner)).into();
         asks.extend(units.iter().map(|unit| Ask::File(layout::definition(Manager::Runner, unit))));
         let observation = self.host.query(&Query { asks }).await?;
         let mut answers = observation.answers.into_iter();
@@ -140,7 +140,10 @@ impl Runner {
     }
 
     pub(super) async fn is_gone(&self, unit: &str) -> Result<bool, SupervisorError> {
-        let asks = registry::asks().into_iter().chain([Ask::File(layout::definition(Manager::Runner, unit))]).collect();
+        let asks = registry::asks(Some(Manager::Runner))
+            .into_iter()
+            .chain([Ask::File(layout::definition(Manager::Runner, unit))])
+            .collect();
         let observation = self.host.query(&Query { asks }).await?;
         let mut answers = observation.answers.into_iter();
         let found = Registry::read(&mut answers).unwrap_or_default();

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::host::Cgroup;
+
 /// What a unit is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
@@ -144,7 +146,7 @@ pub struct UnitStatus {
     pub tasks: Option<u64>,
     /// cgroup of the unit, relative to the mount (`/user.slice/…`); `None` where there is none.
     pub cgroup: Option<String>,
-    /// Why limits do not hold, where the supervisor tells: `None` where all do that are wished.
+    /// Why it has no cgroup that could be limited, where the supervisor tells.
     pub unlimited: Option<String>,
     /// File that the main process runs, where the supervisor tells.
     pub exe: Option<String>,
@@ -161,6 +163,17 @@ pub struct UnitStatus {
 }
 
 impl UnitStatus {
+    /// Takes from the unit's cgroup what only that counts in full: what has ended and what got away from its parents too.
+    pub fn count_in(&mut self, cgroup: &Cgroup) {
+        let text =
+            |file: &str| String::from_utf8_lossy(cgroup.files.get(file).map_or(&[][..], Vec::as_slice)).into_owned();
+        let number = |text: String| text.trim().parse::<u64>().ok();
+        let used = text("cpu.stat").lines().find_map(|line| number(line.strip_prefix("usage_usec ")?.to_owned()));
+        self.memory = number(text("memory.current")).or(self.memory);
+        self.tasks = number(text("pids.current")).or(self.tasks);
+        self.cpu_nsec = used.and_then(|usec| usec.checked_mul(1000)).or(self.cpu_nsec);
+    }
+
     /// A unit of which nothing is known: not installed, and stopped.
     #[must_use]
     pub fn unknown(unit: &str) -> Self {

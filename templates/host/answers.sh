@@ -139,9 +139,12 @@ sockets() {
   [ -z "$tables" ] || grep -sh ' 0A ' $tables
 }
 
+# Tells whether runners may be at work on this host, or will be.
+is_for_runners() { [ -e "$path" ] || [ "$system,$systemd" = Linux,0 ]; }
+
 # Shows all processes of the host.
 table() {
-  [ -e "$path" ] || { mark none && return; }
+  is_for_runners || { mark none && return; }
   mark table
   grep -sH '' /proc/[0-9]*/stat
   mark programs
@@ -151,12 +154,26 @@ table() {
 }
 
 crontab() {
-  if [ -e "$path" ] && lookup crontab; then
-    mark crontab
-    "$found" -l 2>/dev/null </dev/null
-  else
+  if ! is_for_runners || ! lookup crontab; then
     mark none
+    return
   fi
+  case $("$found" --help 2>&1 </dev/null) in
+    BusyBox*)
+      mark busybox
+      return
+      ;;
+  esac
+  if told=$("$found" -l 2>&1 </dev/null); then
+    mark crontab
+    printf '%s\n' "$told"
+    return
+  fi
+  # Who has none yet is told so, and who may have none in other words.
+  case $told in
+    *'no crontab'*) mark crontab ;;
+    *) mark none ;;
+  esac
 }
 
 # Adds the cgroups below $1 to members.

@@ -11,8 +11,10 @@ read_crontab() {
   case $(crontab -l 2>&1) in *[Nn]'o crontab'* | *"can't open"*) table=. ;; *) return 1 ;; esac
 }
 
-# Puts the line $1 into the crontab. A host without cron is no error: that nothing starts at boot is told elsewhere.
+# Puts the line $1 into the crontab. A host without cron is no error: that nothing starts at boot is told elsewhere. Nor is
+# that of busybox, most of which cannot do it; crond of 1.37 even ends with a segmentation fault when it reads the line.
 enable() {
+  case $(crontab --help 2>&1) in BusyBox*) exit 0 ;; esac
   read_crontab || exit 0
   case $nl$table in *"$nl$1$nl"*) exit 0 ;; esac
   { printf '%s' "${table%.}" && printf '%s\n' "$1"; } | crontab - || exit 1

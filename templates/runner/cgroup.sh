@@ -5,20 +5,43 @@
 # own there: no process can leave it, and limits hold as far as the kernel has the controllers. Everywhere else the runner
 # does without.
 
-# Makes the cgroup of a run with its limits, and sets cgroup; or leaves it empty. Sets unlimited to why limits do not hold.
+# Makes the cgroup of a run with its limits, and sets cgroup; or leaves it empty and sets unlimited to why.
 enter_cgroup() {
   cgroup=''
   tree=/sys/fs/cgroup
   [ ! -e $tree/unified/cgroup.procs ] || tree=$tree/unified
-  without='the host has no cgroup v2 tree'
+  unlimited='the host has no cgroup v2 tree'
   if [ -e "$tree/cgroup.procs" ]; then
-    without='no part of the cgroup tree may be written'
-    own=$(sed -n 's/^0:://p' /proc/self/cgroup 2>/dev/null)
-    for top in "$tree" "$tree${own%/}"; do
-      try_cgroup "$top" && break
+    unlimited='no part of the cgroup tree may be written'
+    rest=$(sed -n 's/^0:://p' /proc/self/cgroup 2>/dev/null)/
+    rest=${rest#/}
+    # Of the folders on the way to our own cgroup the topmost that is ours: below it are folders with processes, which
+    # hand no controllers down.
+    until try_cgroup "$tree"; do
+      case $rest in '' | /*) break ;; esac
+      tree=$tree/${rest%%/*} rest=${rest#*/}
     done
   fi
+  [ -z "$cgroup" ] || unlimited=''
+  point_to_cgroup
+  count_oom_kills
+  oom_before=$kills
   set_limits
+}
+
+# Makes the link beside the record by which others look into the cgroup together with the record, or takes it away.
+point_to_cgroup() {
+  rm -f "$registry/$unit.cgroup"
+  [ -z "$cgroup" ] || ln -s "$cgroup" "$registry/$unit.cgroup"
+} 2>/dev/null
+
+# Sets kills to how many processes of the cgroup the kernel has killed for want of memory.
+count_oom_kills() {
+  kills=0
+  [ -n "$cgroup" ] && [ -r "$cgroup/memory.events" ] || return 0
+  while read -r key count; do
+    [ "$key" != oom_kill ] || kills=$count
+  done <"$cgroup/memory.events"
 }
 
 # Takes the cgroup of the settings below $1, if processes of ours can be moved into it.
@@ -33,7 +56,7 @@ try_cgroup() {
   [ -n "$cgroup" ]
 } 2>/dev/null
 
-# Hands the controllers down from $1 to all folders on the way $2. One that is refused is missed when its limit is set.
+# Hands the controllers down from $1 to all folders on the way $2, as far as they can be had.
 hand_down() {
   level=$1 way=$2
   while :; do
@@ -44,13 +67,9 @@ hand_down() {
   done
 }
 
-# Sets the limits of the cgroup to those of the settings.
+# Sets the limits of the cgroup to those of the settings. What is refused is seen in the files by who asks for the status.
 set_limits() {
-  unlimited=''
-  if [ -z "$cgroup" ]; then
-    [ -z "$cpu_percent$memory$tasks" ] || unlimited=$without
-    return 0
-  fi
+  [ -n "$cgroup" ] || return 0
   limit cpu.max "${cpu_percent:+$((${cpu_percent:-0} * 1000)) 100000}" 'max 100000'
   limit memory.max "$memory" max
   limit memory.swap.max "${memory:+0}" max
@@ -60,14 +79,8 @@ set_limits() {
 
 # Writes $2 to the control file $1, or $3 where nothing is wished.
 limit() {
-  { [ -e "$cgroup/$1" ] && echo "${2:-$3}" >"$cgroup/$1"; } 2>/dev/null && return
-  case $2,$1 in
-    ,*) ;;
-    # A kernel without swap accounting has nothing to cap.
-    *,memory.swap.max) [ -e "$cgroup/memory.max" ] || unlimited='no memory controller in its cgroup' ;;
-    *) unlimited="no ${1%%.*} controller in its cgroup" ;;
-  esac
-}
+  [ ! -e "$cgroup/$1" ] || echo "${2:-$3}" >"$cgroup/$1"
+} 2>/dev/null
 
 # Ends all of the cgroup at one stroke, where the kernel can.
 kill_cgroup() {
@@ -81,4 +94,5 @@ leave_cgroup() {
   above=${cgroup%/*}
   rmdir "$above" "${above%/*}" 2>/dev/null
   cgroup=''
+  point_to_cgroup
 }

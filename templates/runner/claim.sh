@@ -14,13 +14,16 @@ is_dead() {
   ! lives "$pid" "$born"
 }
 
+make_fresh() { (umask 077 && mkdir -p "$fresh" && : >"$fresh/free") 2>&1; }
+
 # Makes the folder with a free claim in it, at one stroke, unless it is there.
 prepare() {
   for name in "$claims/$unit"/*; do
     [ ! -e "$name" ] || return 0
   done
   fresh=$claims/.new.$$
-  words=$( (umask 077 && mkdir -p "$fresh" && : >"$fresh/free") 2>&1) || return 1
+  # Who gives back the last claim takes the folder around it away, maybe between two steps of this.
+  words=$(make_fresh) || words=$(make_fresh) || words=$(make_fresh) || return 1
   # A folder that is empty lost its file; one that came to be meanwhile takes ours in, from where it goes again.
   rmdir "$claims/$unit" 2>/dev/null
   mv "$fresh" "$claims/$unit" 2>/dev/null

@@ -14,9 +14,10 @@ numbers() {
   done | sort -rn
 }
 
-# Prints the bytes of a file from offset $2 up to $3.
+# Prints the bytes of a file from offset $2 up to $3; fails where the file is gone. One that goes once it is open is read
+# to its end.
 part() {
-  [ "$2" -ge "$3" ] || tail -c "+$(($2 + 1))" "$dir/$1.log" 2>/dev/null | head -c $(($3 - $2))
+  [ "$2" -ge "$3" ] || { tail -c "+$(($2 + 1))" | head -c $(($3 - $2)); } 2>/dev/null <"$dir/$1.log"
 }
 
 size_of() {
@@ -24,26 +25,30 @@ size_of() {
   size=$((size + 0))
 }
 
-# The files that hold the newest lines; the newest may grow meanwhile, so that only what it has now counts.
-chosen='' count=0 current=0 end=0
+# The files that hold the newest lines, and the end of one before them, because a file may begin in the middle of a line.
+# The newest may grow meanwhile, so that only what it has now counts.
+chosen='' count=0 current=0 end=0 first=0
 for number in $(numbers); do
   size_of "$number" || break
   [ "$current" -gt 0 ] || { current=$number && end=$size; }
-  chosen="$number:$size $chosen"
+  chosen="$number:$size $chosen" first=$number
   count=$((count + $(part "$number" 0 "$size" | wc -l)))
-  [ "$count" -lt "$lines" ] || break
+  [ "$count" -le "$lines" ] || break
 done
 for file in $chosen; do
   part "${file%:*}" 0 "${file#*:}"
-done | tail -n "$lines"
+done | {
+  # Its beginning was rotated away.
+  [ "$first" -le 1 ] || [ "$count" -gt "$lines" ] || read -r _
+  tail -n "$lines"
+}
 
 [ -n "$follow" ] || exit 0
 offset=$end
 while :; do
   if [ "$current" -gt 0 ] && size_of "$current"; then
     if [ "$size" -gt "$offset" ]; then
-      part "$current" "$offset" "$size"
-      offset=$size
+      part "$current" "$offset" "$size" && offset=$size
       continue
     fi
     if [ -e "$dir/$((current + 1)).log" ]; then

@@ -52,8 +52,8 @@ note() {
           "${main:-0}" "$main_start" "$since" "$invocation" &&
         printf '  "command": "%s",\n  "executable": "%s",\n  "cgroup": "%s",\n  "unlimited": "%s",\n' \
           "$command" "$executable" "$cgroup" "$unlimited" &&
-        printf '  "log": "%s",\n  "restarts": %s,\n  "exit": %s,\n  "gave_up": %s\n}\n' \
-          "${logs##*/}" "$restarts" "${ended:-null}" "$gave_up"
+        printf '  "log": "%s",\n  "restarts": %s,\n  "exit": %s,\n  "oom": %s,\n  "gave_up": %s\n}\n' \
+          "${logs##*/}" "$restarts" "${ended:-null}" "$oom" "$gave_up"
     } >"$registry/.$unit.$$" && mv -f "$registry/.$unit.$$" "$registry/$unit.json"
   } 2>&1) && return
   rm -f "$registry/.$unit.$$"

@@ -51,7 +51,7 @@ become() {
 # Starts the service.
 launch() {
   invent
-  main='' main_start='' known=' ' ended=''
+  main='' main_start='' known=' ' ended='' oom=false
   enter_cgroup
   since=$(date +%s)
   [ -n "$apart" ] || set -m

@@ -71,7 +71,7 @@ set_up() {
     exit 1
   fi
   runner_start=$start uid=$(id -u)
-  stopping='' changed='' late='' heard='' waiting='' timer='' nap='' logger='' unlimited='' since=0 restarts=0 ended='' gave_up=false state=starting executable=0
+  stopping='' changed='' late='' heard='' waiting='' timer='' nap='' logger='' unlimited='' since=0 restarts=0 ended='' oom=false gave_up=false state=starting executable=0
   read_header "$0"
   words=$(mkdir -p "$registry" "$logs" 2>&1) || refuse "cannot make folder: ${words#*: }"
   if ! recall && [ -n "$damaged" ] && ! set_aside; then
@@ -126,12 +126,16 @@ supervise() {
         *) answer ok ;;
       esac
     fi
+    count_oom_kills
     sweep || say "processes of $unit do not end:$found"
     leave_cgroup
     [ -z "$timer" ] || kill "$timer"
     main='' timer='' late=''
     [ -z "$stopping" ] || leave stopped "was stopped"
     what="ended with $ended"
+    if [ "$ended" -eq 137 ] && [ "$kills" -gt "$oom_before" ]; then
+      oom=true what="was out of memory"
+    fi
     if is_clean "$ended"; then
       [ "$restart" = always ] || leave stopped "$what"
     fi

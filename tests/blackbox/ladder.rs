@@ -16,7 +16,7 @@ const SERVICES: [(&str, &str, &str, &str); 6] = [
 ];
 
 pub(crate) fn subject(bench: &Bench) {
-    bench.project.write("unitbee.toml", manifest());
+    bench.project.write("unitbee.toml", manifest(bench.target.patience));
     bench.unitbee(&["apply"]).exits(0);
     // A process of the same user that looks just like a child of the daemon.
     let stranger = bench.stranger("sleep 1000");
@@ -44,12 +44,12 @@ pub(crate) fn subject(bench: &Bench) {
     }
 }
 
-fn manifest() -> String {
+fn manifest(patience: u32) -> String {
     let mut text = String::new();
     for (number, (name, habits, url, _)) in SERVICES.iter().enumerate() {
         let port = 8080 + number;
         let url = url.replace("{port}", &port.to_string());
-        let drain = if url.is_empty() { "" } else { r#"drain = "1s", "# };
+        let drain = if url.is_empty() { String::new() } else { format!(r#"drain = "{patience}s", "#) };
         write!(
             text,
             r#"
@@ -57,7 +57,7 @@ fn manifest() -> String {
 command = ["./daemon", "--port", "{port}"{habits}]
 health = {{ url = "http://127.0.0.1:{port}/health", healthy_for = "100ms" }}
 restart = {{ when = "always", delay = "1s", max_delay = "1s" }}
-stop = {{ {url}{drain}term = "1s" }}
+stop = {{ {url}{drain}term = "{patience}s" }}
 "#
         )
         .unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bench::Bench;
 use super::manifest::web;
-use super::target::Manager;
+use super::target::{Cron, Manager};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -81,7 +81,7 @@ fn signals(bench: &Bench) {
 }
 
 fn enables_and_disables(bench: &Bench) {
-    if bench.target.manager == Manager::Runner {
+    if bench.target.manager == Manager::Runner && bench.target.cron != Cron::Able {
         assert!(bench.is_enabled("web-main"));
         return;
     }
@@ -122,7 +122,9 @@ fn ensures(bench: &Bench) {
 }
 
 fn waits(bench: &Bench) {
-    bench.project.write("unitbee.toml", web(&["--health-after", "1500"], "").replace("30s", "3s"));
+    let patience = bench.target.patience;
+    let (young, within) = ((1500 * patience).to_string(), format!("{}s", 3 * patience));
+    bench.project.write("unitbee.toml", web(&["--health-after", &young], "").replace("30s", &within));
     bench.unitbee(&["apply"]).exits(0);
     bench.stop_behind("web-main");
     match bench.target.manager {
@@ -133,6 +135,6 @@ fn waits(bench: &Bench) {
     bench.unitbee(&["wait"]).exits(0).says("is healthy");
     assert_eq!(bench.get(8080, "/health").0, 200);
     bench.stop_behind("web-main");
-    bench.unitbee(&["wait"]).exits(1).says("web-main is not healthy within 3s: it is stopped");
+    bench.unitbee(&["wait"]).exits(1).says(&format!("web-main is not healthy within {within}: it is stopped"));
     assert_eq!(bench.pid("web-main"), None, "it only waits");
 }

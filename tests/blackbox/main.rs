@@ -9,6 +9,8 @@
 #![expect(clippy::disallowed_methods, reason = "a test runs programs and reads files itself")]
 
 mod bench;
+mod boot;
+mod cgroup;
 mod converge;
 mod crash;
 mod crowd;
@@ -31,6 +33,7 @@ mod polkit;
 #[path = "../support/program.rs"]
 mod program;
 mod project;
+mod rotation;
 mod run;
 mod secrets;
 mod target;
@@ -48,8 +51,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use self::bench::Bench;
 use self::target::{
-    HERE, NO_POLKIT, RUNNER, RUNNER_BUSYBOX, RUNNER_HERE, SYSTEMD_247, SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target,
-    VM,
+    HERE, NO_POLKIT, RUNNER, RUNNER_BUSYBOX, RUNNER_BUSYBOX_CRON, RUNNER_CGROUP, RUNNER_CRON, RUNNER_HERE, SYSTEMD_247,
+    SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target, VM,
 };
 
 /// Trials at once.
@@ -58,8 +61,17 @@ const AT_ONCE: usize = 6;
 type Subject = fn(&Bench);
 
 /// All that subjects of the spine must hold on.
-const ALL: &[&Target] =
-    &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX];
+const ALL: &[&Target] = &[
+    &SYSTEMD_247,
+    &SYSTEMD_252,
+    &SYSTEMD_257,
+    &SYSTEMD_262,
+    &HERE,
+    &RUNNER,
+    &RUNNER_HERE,
+    &RUNNER_BUSYBOX,
+    &RUNNER_CGROUP,
+];
 
 /// Every systemd, where the runner has no such thing.
 const SYSTEMD: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE];
@@ -67,12 +79,11 @@ const SYSTEMD: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD
 /// Enough for what both supervisors must hold on.
 const BOTH: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX];
 
-/// Enough for what depends on unitbee more than on its host.
-const FEW: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &HERE];
-
 const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     // Minutes on an emulated machine: it begins first, so that the others run beside it. They would take as long there.
-    ("limits", limits::subject, &[&VM, &SYSTEMD_247, &SYSTEMD_262]),
+    ("limits", limits::subject, &[&VM, &RUNNER_CGROUP, &SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX]),
+    ("boot", boot::subject, &[&RUNNER, &RUNNER_CRON, &RUNNER_BUSYBOX_CRON]),
+    ("cgroup", cgroup::subject, &[&RUNNER_CGROUP]),
     ("converge", converge::subject, ALL),
     ("crash", crash::subject, ALL),
     ("crowd", crowd::subject, BOTH),
@@ -86,11 +97,13 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("killed", killed::subject, BOTH),
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
-    ("logs", logs::subject, FEW),
-    ("ownership", ownership::subject, FEW),
+    ("lifecycle", lifecycle::subject, &[&RUNNER_CRON]),
+    ("logs", logs::subject, BOTH),
+    ("ownership", ownership::subject, BOTH),
     ("persistence", persistence::subject, SYSTEMD),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
-    ("secrets", secrets::subject, FEW),
+    ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
+    ("secrets", secrets::subject, BOTH),
     ("terminal", terminal::subject, &[&SYSTEMD_262]),
     ("uninstall", uninstall::subject, ALL),
     ("unreachable", unreachable::subject, &[&SYSTEMD_247, &SYSTEMD_262]),

@@ -5,16 +5,26 @@ use std::time::Duration;
 
 use super::bench::Bench;
 use super::manifest::web;
+use super::target::Manager;
 use super::truth::Stamp;
 
-const UNIT: &str = "/home/bee/.config/systemd/user/web-main.service";
+/// The file that defines the unit.
+fn unit(bench: &Bench) -> String {
+    let folder = match bench.target.manager {
+        Manager::Systemd => "systemd/user",
+        Manager::Runner => "unitbee",
+    };
+    format!("/home/bee/.config/{folder}/{}", bench.definition())
+}
 
 pub(crate) fn subject(bench: &Bench) {
     bench.project.write("unitbee.toml", web(&[], ""));
     leaves_a_foreign_unit_alone(bench);
     bench.unitbee(&["apply"]).exits(0);
     asks_before_it_overwrites_an_edit(bench);
-    leaves_drop_ins_alone(bench);
+    if bench.target.manager == Manager::Systemd {
+        leaves_drop_ins_alone(bench);
+    }
 }
 
 fn files(bench: &Bench) -> BTreeMap<String, Stamp> {
@@ -22,44 +32,58 @@ fn files(bench: &Bench) -> BTreeMap<String, Stamp> {
 }
 
 fn leaves_a_foreign_unit_alone(bench: &Bench) {
-    let unit = "[Service]\\nExecStart=/bin/sleep 1000\\n";
-    bench.sh(&format!("mkdir -p $(dirname {UNIT}); printf '{unit}' >{UNIT}; systemctl --user start web-main"));
-    let (home, pid) = (files(bench), bench.running("web-main"));
-    let words = format!("{UNIT} was not written by unitbee and is left alone");
+    let path = unit(bench);
+    let (text, start) = match bench.target.manager {
+        Manager::Systemd => ("[Service]\\nExecStart=/bin/sleep 1000\\n", "systemctl --user start web-main"),
+        Manager::Runner => ("exec sleep 1000\\n", "true"),
+    };
+    bench.sh(&format!("mkdir -p $(dirname {path}); printf '{text}' >{path}; {start}"));
+    let (home, pid) = (files(bench), bench.pid("web-main"));
+    let words = format!("{path} was not written by unitbee and is left alone");
     for verb in ["plan", "apply", "uninstall"] {
         bench.unitbee(&[verb]).exits(1).says(&words).says("hint: ");
         bench.unitbee(&["--json", verb]).exits(1).says(&words);
     }
     bench.unitbee(&["apply", "--take"]).exits(1).says(&words);
     assert_eq!(files(bench), home, "something was written");
-    assert_eq!(bench.running("web-main"), pid);
+    assert_eq!(bench.pid("web-main"), pid);
     bench.unitbee(&["status"]).says("not written by unitbee");
-    bench.sh(&format!("systemctl --user stop web-main; rm {UNIT}; systemctl --user daemon-reload"));
+    bench.sh(&match bench.target.manager {
+        Manager::Systemd => format!("systemctl --user stop web-main; rm {path}; systemctl --user daemon-reload"),
+        Manager::Runner => format!("rm {path}"),
+    });
 }
 
 fn asks_before_it_overwrites_an_edit(bench: &Bench) {
-    let (written, pid) = (bench.sh(&format!("cat {UNIT}")), bench.running("web-main"));
-    bench.sh(&format!("sed -i 's/^Description=.*/Description=mine/' {UNIT}"));
+    let path = unit(bench);
+    // The line that says what the unit is, as written and as edited.
+    let (line, edited) = match bench.target.manager {
+        Manager::Systemd => ("Description=web", "Description=mine"),
+        Manager::Runner => ("# web", "# mine"),
+    };
+    let (written, pid) = (bench.sh(&format!("cat {path}")), bench.running("web-main"));
+    bench.sh(&format!("sed -i 's/^{line}.*/{edited}/' {path}"));
     let home = files(bench);
-    let words = format!("{UNIT} was edited by hand");
+    let words = format!("{path} was edited by hand");
     bench.unitbee(&["plan"]).exits(1).says(&words).says("apply --take");
     bench.unitbee(&["apply"]).exits(1).says(&words).says("apply --take");
     assert_eq!(files(bench), home, "something was written");
     bench.unitbee(&["status"]).says("drift web-main").says("edited by hand");
 
-    bench.unitbee(&["plan", "--take"]).exits(2).says("-Description=mine").says("+Description=web");
+    bench.unitbee(&["plan", "--take"]).exits(2).says(&format!("-{edited}")).says(&format!("+{line}"));
     bench.unitbee(&["apply", "--take"]).exits(0);
-    let text = |unit: &str| unit.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
-    assert_eq!(text(&bench.sh(&format!("cat {UNIT}"))), text(&written));
+    let text = |unit: &str| unit.lines().filter(|line| !line.starts_with("# unitbee: ")).collect::<Vec<_>>().join("\n");
+    assert_eq!(text(&bench.sh(&format!("cat {path}"))), text(&written));
     assert_eq!(bench.running("web-main"), pid, "another description needs no new process");
     bench.unitbee(&["status"]).exits(0).hides("drift");
     bench.unitbee(&["plan"]).exits(0);
 }
 
 fn leaves_drop_ins_alone(bench: &Bench) {
-    let drop_in = format!("{UNIT}.d/50-mine.conf");
+    let path = unit(bench);
+    let drop_in = format!("{path}.d/50-mine.conf");
     bench.sh(&format!(
-        "mkdir {UNIT}.d; printf '[Service]\\nEnvironment=MINE=1\\n' >{drop_in}
+        "mkdir {path}.d; printf '[Service]\\nEnvironment=MINE=1\\n' >{drop_in}
         systemctl --user daemon-reload; systemctl --user restart web-main"
     ));
     bench.until("it is up again", Duration::from_secs(10), |bench| bench.get(8080, "/health").0 == 200);

@@ -135,12 +135,22 @@ impl Lines {
     /// Awaits a line that holds `text`.
     #[track_caller]
     pub(crate) fn until(&self, text: &str) -> String {
+        self.upto(text).pop().unwrap()
+    }
+
+    /// Awaits a line that holds `text`; gives all lines up to that.
+    #[track_caller]
+    pub(crate) fn upto(&self, text: &str) -> Vec<String> {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         loop {
             match self.0.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.contains(text) => return line,
-                Ok(line) => seen.push(line),
+                Ok(line) => {
+                    seen.push(line);
+                    if seen.last().is_some_and(|line| line.contains(text)) {
+                        return seen;
+                    }
+                }
                 Err(error) => panic!("no line with {text:?} ({error}), but {seen:#?}"),
             }
         }

@@ -16,8 +16,12 @@ pub(crate) struct Target {
     pub(crate) busybox: bool,
     /// Where unitbee runs.
     pub(crate) reach: Reach,
+    /// What can start a service at boot where no manager does.
+    pub(crate) cron: Cron,
     /// Whether limits hold there: the lab's containers may have no controllers.
     pub(crate) limits_hold: bool,
+    /// How many times longer things may take there: an emulated processor is slow.
+    pub(crate) patience: u32,
 }
 
 /// Who runs services.
@@ -25,6 +29,15 @@ pub(crate) struct Target {
 pub(crate) enum Manager {
     Systemd,
     Runner,
+}
+
+/// What starts things at boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cron {
+    Absent,
+    Able,
+    /// It is there, and cannot.
+    Busybox,
 }
 
 /// Where unitbee runs.
@@ -49,11 +62,19 @@ pub(crate) static HERE: Target =
 pub(crate) static NO_POLKIT: Target = over_ssh("no-polkit", "trixie", &["--suite", "trixie", "--no-polkit"]);
 
 /// A machine with a kernel of its own, where limits hold. Emulated, a login to it takes seconds.
-pub(crate) static VM: Target = Target { limits_hold: true, ..over_ssh("vm", "vm", &["--kind", "vm"]) };
+pub(crate) static VM: Target = Target { limits_hold: true, patience: 6, ..over_ssh("vm", "vm", &["--kind", "vm"]) };
 
 /// The same userland as the newest systemd's, without an init.
 pub(crate) static RUNNER: Target =
     Target { manager: Manager::Runner, ..over_ssh("runner", "trixie", &["--suite", "trixie", "--kind", "bare"]) };
+
+/// A machine with a kernel of its own and no init, where the user may write a part of the cgroup tree, so that limits hold.
+pub(crate) static RUNNER_CGROUP: Target = Target {
+    manager: Manager::Runner,
+    limits_hold: true,
+    patience: 6,
+    ..over_ssh("runner-cgroup", "vm", &["--kind", "bare-vm"])
+};
 
 /// Without an init too, and unitbee is on the host itself.
 pub(crate) static RUNNER_HERE: Target = Target {
@@ -62,10 +83,35 @@ pub(crate) static RUNNER_HERE: Target = Target {
     ..over_ssh("runner-here", "bookworm", &["--suite", "bookworm", "--kind", "bare"])
 };
 
+/// Without an init, and with Debian's cron.
+pub(crate) static RUNNER_CRON: Target = Target {
+    manager: Manager::Runner,
+    cron: Cron::Able,
+    ..over_ssh("runner-cron", "cron", &["--kind", "bare", "--cron"])
+};
+
+/// A host of busybox and dropbear, with busybox's cron.
+pub(crate) static RUNNER_BUSYBOX_CRON: Target = Target {
+    manager: Manager::Runner,
+    busybox: true,
+    cron: Cron::Busybox,
+    ..over_ssh("runner-busybox-cron", "busybox", &["--kind", "busybox", "--cron"])
+};
+
 /// A host of busybox and dropbear.
 pub(crate) static RUNNER_BUSYBOX: Target =
     Target { manager: Manager::Runner, busybox: true, ..over_ssh("runner-busybox", "busybox", &["--kind", "busybox"]) };
 
 const fn over_ssh(name: &'static str, base: &'static str, options: &'static [&'static str]) -> Target {
-    Target { name, base, options, manager: Manager::Systemd, busybox: false, reach: Reach::Ssh, limits_hold: false }
+    Target {
+        name,
+        base,
+        options,
+        manager: Manager::Systemd,
+        busybox: false,
+        reach: Reach::Ssh,
+        cron: Cron::Absent,
+        limits_hold: false,
+        patience: 1,
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::bench::Bench;
-use super::target::Manager;
+use super::target::{Cron, Manager};
 
 /// What is known of a file without reading it: anything that writes it changes this.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ impl Bench {
             "NRestarts" => record["restarts"].to_string(),
             "MainPID" => record["pid"].to_string(),
             "InvocationID" => record["invocation"].to_string(),
+            "Result" if record["oom"] == true => "oom-kill".to_owned(),
+            "Result" => record["exit"].to_string(),
             other => panic!("the runner has no {other}"),
         };
         names.split(',').map(word).collect::<Vec<_>>().join(" ")
@@ -55,8 +57,17 @@ impl Bench {
     #[track_caller]
     pub(crate) fn said(&self, unit: &str) -> String {
         self.sh(&match self.target.manager {
-            Manager::Systemd => format!("journalctl --user --quiet --output=cat --unit={unit}"),
+            Manager::Systemd => format!("journalctl --user --quiet --all --output=cat --unit={unit}"),
             Manager::Runner => format!("cat ~/.local/state/unitbee/log/{unit}/*.log"),
+        })
+    }
+
+    /// The processes that follow a log for somebody.
+    #[track_caller]
+    pub(crate) fn followers(&self) -> String {
+        self.root(match self.target.manager {
+            Manager::Systemd => "pgrep -u bee -x journalctl || true",
+            Manager::Runner => "grep -l 'were rotated[ ]away' /proc/[0-9]*/cmdline 2>/dev/null || true",
         })
     }
 
@@ -105,6 +116,30 @@ impl Bench {
         }
     }
 
+    /// What the supervisor says in the log of a service that the kernel ended for want of memory.
+    pub(crate) fn words_for_oom(&self) -> &'static str {
+        match self.target.manager {
+            Manager::Systemd => "A process of this unit has been killed by the OOM killer",
+            Manager::Runner => "was out of memory",
+        }
+    }
+
+    /// A script that prints the cgroup of a unit.
+    pub(crate) fn find_cgroup(&self, unit: &str) -> String {
+        let path = match self.target.manager {
+            Manager::Systemd => format!("{unit}.service"),
+            Manager::Runner => unit.replace("-main", "/main"),
+        };
+        format!("find /sys/fs/cgroup -type d -path '*/rbee.slice/{path}'")
+    }
+
+    /// The kinds of oddities of a row of `status --json`, but for what the host itself lacks.
+    #[track_caller]
+    pub(crate) fn oddities(&self, row: &serde_json::Value) -> Vec<String> {
+        let kinds = row["flags"].as_array().unwrap().iter().map(|flag| flag["kind"].as_str().unwrap().to_owned());
+        kinds.filter(|kind| self.target.manager == Manager::Systemd || kind != "not-persistent").collect()
+    }
+
     /// Main process of a unit that runs.
     #[track_caller]
     pub(crate) fn pid(&self, unit: &str) -> Option<u32> {
@@ -123,6 +158,11 @@ impl Bench {
     /// Tells whether the supervisor starts it at boot.
     #[track_caller]
     pub(crate) fn is_enabled(&self, unit: &str) -> bool {
+        if self.target.cron == Cron::Able {
+            return self.sh("crontab -l 2>&1 || true").lines().any(|line| {
+                line.starts_with("@reboot ") && line.ends_with(&format!("/{unit}.sh' start # unitbee: {unit}"))
+            });
+        }
         if self.target.manager == Manager::Runner {
             // These hosts have no cron, and status must say what that means.
             let status = self.unitbee(&["status", unit, "--json"]).json();
@@ -228,7 +268,7 @@ impl Bench {
     /// Asks until the answer is yes.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, within: Duration, is_so: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + within * self.target.patience;
         while !is_so(self) {
             assert!(Instant::now() < deadline, "not within {within:?}: {what}");
             std::thread::sleep(Duration::from_millis(100));

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::query::{
-    Answer, Ask, Cgroup, Entry, FILE_LIMIT, Facts, FileFound, HostPath, Listener, Observation, Process, Query,
+    Answer, Ask, Cgroup, Crontab, Entry, FILE_LIMIT, Facts, FileFound, HostPath, Listener, Observation, Process, Query,
     TREE_DEPTH, Table,
 };
 use super::super::{HostError, copy_digesting, places::Places, proc, told};
@@ -243,8 +243,13 @@ fn contents(folder: &Utf8Path) -> io::Result<BTreeMap<String, Option<Vec<u8>>>> 
     Ok(all)
 }
 
+/// Tells whether runners may be at work here, or will be.
+fn is_for_runners(there: &Utf8Path) -> bool {
+    there.exists() || (rustix::system::uname().sysname() == c"Linux" && !Path::new("/run/systemd/system").is_dir())
+}
+
 fn processes(there: &Utf8Path) -> io::Result<Table> {
-    if !there.exists() {
+    if !is_for_runners(there) {
         return Ok(Table::default());
     }
     let mut entries = BTreeMap::new();
@@ -262,12 +267,17 @@ fn processes(there: &Utf8Path) -> io::Result<Table> {
 }
 
 /// Only crontab(1) knows where the crontab of a user is.
-fn crontab(there: &Utf8Path) -> io::Result<Option<Vec<u8>>> {
-    if !there.exists() {
-        return Ok(None);
+fn crontab(there: &Utf8Path) -> io::Result<Option<Crontab>> {
+    let Some(path) = program("crontab").filter(|_| is_for_runners(there)) else { return Ok(None) };
+    let ask = |word| std::process::Command::new(&path).arg(word).stdin(std::process::Stdio::null()).output();
+    let help = ask("--help")?;
+    if [help.stdout, help.stderr].iter().any(|said| said.starts_with(b"BusyBox")) {
+        return Ok(Some(Crontab::Busybox));
     }
-    let Some(path) = program("crontab") else { return Ok(None) };
-    Ok(Some(std::process::Command::new(path).arg("-l").stdin(std::process::Stdio::null()).output()?.stdout))
+    let told = ask("-l")?;
+    // Who has none yet is told so, and who may have none in other words.
+    let has_none = || String::from_utf8_lossy(&told.stderr).contains("no crontab");
+    Ok((told.status.success() || has_none()).then_some(Crontab::Lines(told.stdout)))
 }
 
 fn listeners(folder: &Utf8Path) -> Vec<Listener> {

@@ -5,7 +5,7 @@
 
 use super::properties::Properties;
 use crate::host::printable;
-use crate::supervisor::reason::{code as manager_code, signal_name};
+use crate::supervisor::reason::{OUT_OF_MEMORY, code as manager_code, signal_name};
 
 /// `CLD_EXITED`, `CLD_KILLED` and `CLD_DUMPED` of siginfo(5), as `ExecMainCode` has them.
 const EXITED: u32 = 1;
@@ -28,7 +28,7 @@ pub(super) fn ended(properties: &Properties) -> String {
     let code = properties.small("ExecMainCode");
     let status = properties.small("ExecMainStatus");
     match properties.text("Result") {
-        "oom-kill" => "out of memory (oom-kill)".into(),
+        "oom-kill" => OUT_OF_MEMORY.into(),
         "watchdog" => "gave no sign of life in time (watchdog)".into(),
         "protocol" => "ended before it said that it was ready (protocol)".into(),
         "resources" => "the host did not have what its start needs (resources)".into(),

@@ -10,7 +10,7 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use self::files::Files;
 use self::system::System;
 use super::super::proc;
-use super::super::query::{Answer, Ask, Facts, Observation, Query, Table};
+use super::super::query::{Answer, Ask, Crontab, Facts, Observation, Query, Table};
 
 /// Why there is no [`Observation`].
 #[derive(Debug, PartialEq, Eq)]
@@ -127,7 +127,8 @@ fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>) -> Result
             _ => return garbled("processes without what they run"),
         },
         (Ask::Crontab(_), "none") => Answer::Crontab(None),
-        (Ask::Crontab(_), "crontab") => Answer::Crontab(Some(content.to_vec())),
+        (Ask::Crontab(_), "crontab") => Answer::Crontab(Some(Crontab::Lines(content.to_vec()))),
+        (Ask::Crontab(_), "busybox") => Answer::Crontab(Some(Crontab::Busybox)),
         _ => return garbled(format!("{kind:?} was not asked for")),
     }))
 }
