@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::CommandFactory;
-use serde_json::Value;
+use serde_json::{Value, json};
 use unitbee::cli::args::Cli;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -200,6 +200,15 @@ fn five_mistakes_are_five_complaints() {
 }
 
 #[test]
+fn a_manifest_that_is_no_text_is_a_mistake_with_a_place() {
+    let folder = Folder::new();
+    fs::write(folder.path("unitbee.toml"), b"[service.llm]\ndescription = 'caf\xe9'\n").unwrap();
+    let complaint = folder.run(&["plan"]).complains(65);
+    assert!(complaint.contains("the byte 0xe9 is not UTF-8"), "{complaint}");
+    assert!(complaint.contains("--> unitbee.toml:2:19\n"), "{complaint}");
+}
+
+#[test]
 fn a_starter_is_a_manifest_and_is_not_written_twice() {
     let folder = Folder::new();
     assert!(folder.run(&["init", "worker"]).prints().contains("wrote unitbee.toml"));
@@ -265,6 +274,8 @@ fn verify_says_that_there_is_no_systemd_analyze() {
     let run = folder.run(&["verify"]).exits(0);
     assert_eq!(run.stderr, "systemd-analyze is not on this machine: only unitbee's own checks were made\n");
     assert_eq!(run.stdout, "2 files ok\n");
+    let told: Value = serde_json::from_str(&folder.run(&["--json", "verify"]).prints()).unwrap();
+    assert_eq!(told, json!({ "files": ["rbee.slice", "worker-main.service"], "checked_by": null }));
 
     // A unit has no `..`, but a manifest in a folder of its own has.
     folder.write("worker", "");

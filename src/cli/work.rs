@@ -55,10 +55,11 @@ pub async fn manifest(global: &Global) -> Result<Manifest> {
 }
 
 async fn read(name: &Utf8Path) -> Result<Option<Manifest>> {
-    let Some(text) = host::read_text(name).await.context("read the manifest")? else { return Ok(None) };
+    let Some(content) = host::read_local(name).await.context("read the manifest")? else { return Ok(None) };
+    let text = manifest::text(&content, name.as_str()).map_err(BadManifest)?;
     let dir = camino::absolute_utf8(name).context("find the folder of the manifest")?;
     let dir = dir.parent().unwrap_or(Utf8Path::new("/"));
-    Ok(Some(manifest::read(&text, name.as_str(), dir).map_err(BadManifest)?))
+    Ok(Some(manifest::read(text, name.as_str(), dir).map_err(BadManifest)?))
 }
 
 /// Jobs for units of the manifest.

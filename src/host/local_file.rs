@@ -57,11 +57,11 @@ fn read(path: &Utf8Path) -> std::io::Result<LocalFile> {
     Ok(LocalFile { path, sha256, len, executable, head })
 }
 
-/// Reads a text file of this machine; `None` where there is none.
-pub async fn read_text(path: &Utf8Path) -> Result<Option<String>, HostError> {
+/// Reads a file of this machine; `None` where there is none.
+pub async fn read_local(path: &Utf8Path) -> Result<Option<Vec<u8>>, HostError> {
     #[expect(clippy::disallowed_methods, reason = "this is Host's own reading of this machine")]
-    match tokio::fs::read_to_string(path).await {
-        Ok(text) => Ok(Some(text)),
+    match tokio::fs::read(path).await {
+        Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(HostError::Io { host: "localhost".into(), during: format!("read {path}"), source }),
     }

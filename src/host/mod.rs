@@ -27,7 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 pub use self::error::{ConnectFault, HostError, printable};
-pub use self::local_file::{LocalFile, local_file, read_text, scratch};
+pub use self::local_file::{LocalFile, local_file, read_local, scratch};
 pub use self::query::{
     Answer, Ask, Base, Cgroup, Crontab, Entry, Facts, FileFound, HostPath, Listener, Observation, Process, Query, Table,
 };

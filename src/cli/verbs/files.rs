@@ -22,7 +22,7 @@ const PLUTIL: &str = "plutil";
 /// `init`.
 pub async fn init(global: &Global, args: &Init, output: Output) -> Result<Exit> {
     let path = global.file.clone().unwrap_or_else(|| Utf8PathBuf::from(MANIFEST));
-    if !args.force && host::read_text(&path).await?.is_some() {
+    if !args.force && host::read_local(&path).await?.is_some() {
         let hint = "`unitbee init --force` overwrites it".to_owned();
         return Err(Usage { message: format!("{path} is there already"), hint }.into());
     }
@@ -68,7 +68,13 @@ pub async fn verify(global: &Global, args: &Verify, output: Output) -> Result<Ex
         let target = Target::Systemd(Systemd { version: version(&String::from_utf8_lossy(&asked.stdout)) });
         (ANALYZE, rendered(&manifest, &args.services, &target, &Places::Here).await?)
     };
-    if !check(this.as_ref(), tool, &files).await? {
+    let is_there = check(this.as_ref(), tool, &files).await?;
+    if output.json {
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        output.document(&serde_json::json!({ "files": names, "checked_by": is_there.then_some(tool) }))?;
+        return Ok(Exit::Done);
+    }
+    if !is_there {
         note(&format!("{tool} is not on this machine: only unitbee's own checks were made"));
     }
     output.text(&format!("{} ok\n", super::super::output::plural(files.len(), "file")))?;

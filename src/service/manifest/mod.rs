@@ -64,6 +64,18 @@ pub struct HostEntry {
     pub tags: Vec<String>,
 }
 
+/// Takes the content of a file as the text of a manifest, which TOML wants to be UTF-8. `name` as for [`read`].
+pub fn text<'a>(content: &'a [u8], name: &str) -> Result<&'a str, Diagnostics> {
+    std::str::from_utf8(content).map_err(|fault| {
+        let readable = String::from_utf8_lossy(content);
+        let mut problems = Problems::new(&readable);
+        let at = fault.valid_up_to();
+        let byte = content.get(at).copied().unwrap_or_default();
+        problems.add(&(at..at + 1), format!("the byte 0x{byte:02x} is not UTF-8"), "save the file as UTF-8");
+        problems.into_diagnostics(name)
+    })
+}
+
 /// Reads a manifest.
 ///
 /// `name` is how the file is called in complaints; `dir` is the absolute folder that the paths of programs to
