@@ -1,4 +1,5 @@
-//! What a unit said: from the user's journal, else from the system's, always saying which; under the runner from its files.
+//! What a unit said: from the user's journal, else from the system's, always saying which; under the runner and launchd
+//! from files.
 //!
 //! A user may read the user journal only where journald keeps one file for each user (persistent storage, uid 1000 or
 //! above); else a member of `systemd-journal` may read the system's. An empty answer is therefore no proof of silence.
@@ -11,7 +12,7 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use crate::host::{Command, Facts, Host, HostError, Pipe, printable};
-use crate::supervisor::{Manager, layout};
+use crate::supervisor::{Manager, launchd, layout};
 
 /// Longest line that is taken; journald itself cuts at 48 KiB.
 const LINE: u64 = 1 << 20;
@@ -45,6 +46,8 @@ pub enum Source {
     SystemJournal,
     /// The files of the runner.
     Files,
+    /// The file that launchd has opened for the program, and the old ones beside it.
+    JobLog,
 }
 
 /// Why there are no lines.
@@ -105,15 +108,15 @@ pub async fn recent(
     manager: Manager,
     wish: &Wish<'_>,
 ) -> Result<(Vec<Line>, Source), LogsError> {
-    if manager == Manager::Runner {
+    if let Some(source) = Source::of_files(manager) {
         let mut lines = Vec::new();
         for unit in wish.units {
-            let mut output = host.run(&log_files(facts, unit, wish.lines, false)).await?.stdout;
+            let mut output = host.run(&source.read(facts, unit, wish.lines, false)).await?.stdout;
             output.pop_if(|last| *last == b'\n');
             let text = output.split(|byte| *byte == b'\n').filter(|_| !output.is_empty());
             lines.extend(text.map(|text| plain(host.name(), unit, text)));
         }
-        return Ok((lines, Source::Files));
+        return Ok((lines, source));
     }
     let mut detail = String::new();
     for source in [Source::UserJournal, Source::SystemJournal] {
@@ -146,11 +149,12 @@ impl Follower {
         wish: &Wish<'_>,
         source: Source,
     ) -> Result<Vec<Self>, LogsError> {
-        if source != Source::Files {
+        if !matches!(source, Source::Files | Source::JobLog) {
             return Ok(vec![Self::open(host, None, &journalctl(source, facts, wish, true)).await?]);
         }
-        let open =
-            async |unit: &String| Self::open(host, Some(unit.clone()), &log_files(facts, unit, wish.lines, true)).await;
+        let open = async |unit: &String| {
+            Self::open(host, Some(unit.clone()), &source.read(facts, unit, wish.lines, true)).await
+        };
         futures_util::future::try_join_all(wish.units.iter().map(open)).await
     }
 
@@ -182,16 +186,35 @@ impl Follower {
     }
 }
 
+impl Source {
+    /// The files of a manager that keeps some.
+    fn of_files(manager: Manager) -> Option<Self> {
+        match manager {
+            Manager::Systemd => None,
+            Manager::Launchd => Some(Self::JobLog),
+            Manager::Runner => Some(Self::Files),
+        }
+    }
+
+    /// Reads the files of one unit.
+    fn read(self, facts: &Facts, unit: &str, lines: u32, follow: bool) -> Command {
+        let mut command = match self {
+            Self::JobLog => launchd::log::read(facts, unit, lines, follow),
+            _ => runner_files(facts, unit, lines, follow),
+        };
+        command.limit = 64 << 20;
+        command
+    }
+}
+
 /// Reads the files of the runner: see `templates/runner/logs.sh`.
-fn log_files(facts: &Facts, unit: &str, lines: u32, follow: bool) -> Command {
+fn runner_files(facts: &Facts, unit: &str, lines: u32, follow: bool) -> Command {
     let folder = layout::absolute(&layout::log(unit), facts).unwrap_or_default();
-    let mut command = Command::new("sh")
+    Command::new("sh")
         .args(["-c", include_str!("../../templates/runner/logs.sh"), "sh"])
         .args([folder.into_string(), lines.to_string(), if follow { "1".to_owned() } else { String::new() }])
         .env("LC_ALL", "C")
-        .deadline(Duration::from_secs(30));
-    command.limit = 64 << 20;
-    command
+        .deadline(Duration::from_secs(30))
 }
 
 /// A line of a file.
@@ -210,7 +233,7 @@ fn journalctl(source: Source, facts: &Facts, wish: &Wish<'_>, follow: bool) -> C
         command = command.arg("--follow");
     }
     match source {
-        Source::UserJournal | Source::Files => {
+        Source::UserJournal | Source::Files | Source::JobLog => {
             command = command.arg("--user");
             for unit in wish.units {
                 command = command.args(["--unit".to_owned(), format!("{unit}.service")]);

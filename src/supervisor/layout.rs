@@ -71,6 +71,12 @@ pub fn log(unit: &str) -> HostPath {
     HostPath::new(Base::State, format!("unitbee/log/{unit}"))
 }
 
+/// The log file of a unit under launchd.
+#[must_use]
+pub fn job_log(unit: &str) -> HostPath {
+    HostPath::new(Base::State, format!("unitbee/log/{unit}.log"))
+}
+
 /// The program of the runner in the store.
 #[must_use]
 pub fn runner_program() -> HostPath {

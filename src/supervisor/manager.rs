@@ -103,7 +103,10 @@ impl Manager {
     pub fn lacks(self) -> &'static [&'static str] {
         match self {
             Self::Systemd => &[],
-            Self::Launchd => &["no cap on processor time or pooled memory"],
+            Self::Launchd => &[
+                "no cap on processor time or pooled memory",
+                "logs that are rotated only when a service is started, restarted or ensured",
+            ],
             Self::Runner => &[
                 "no sandbox",
                 "limits only in a cgroup that the user may write",

@@ -76,6 +76,10 @@ async fn on_host(job: &Job, verb: Verb, progress: &Progress) -> Result<()> {
             fields.insert("unit".to_owned(), json!(daemon.unit()));
         }
         progress.done(job.host.name(), &format!("{} {words}", daemon.unit()), &value);
+        // Only now, and not on a stop: a service that runs is worth more than a log that is short.
+        if matches!(verb, Verb::Start | Verb::Restart | Verb::Ensure) {
+            daemon.rotate_log().await?;
+        }
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! launchd, the supervisor of a Mac: what its `launchctl` says of a job.
 
+pub mod log;
 pub mod print;
 mod reason;
 mod state;
