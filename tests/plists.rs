@@ -91,6 +91,22 @@ fn a_minimal_agent() {
 }
 
 #[test]
+fn what_macos_keeps_from_a_service_is_told() {
+    let mut spec = spec::minimal();
+    spec.working_dir = Some("/Users/bee/Documents/llm".into());
+    spec.args = ["--models=/Volumes/Stick/models", "--peer", "http://192.168.1.5:8080"].map(str::to_owned).into();
+    insta::assert_snapshot!(render(&spec).unwrap().notes.join("\n"), @r#"
+    its working directory lies in /Users/bee/Documents, which macOS guards: until the program is allowed to see it (Privacy & Security, Full Disk Access), it ends with 78 or is told "Operation not permitted", though the same works over SSH
+    argument 1 lies in /Volumes, which macOS guards: until the program is allowed to see it (Privacy & Security, Full Disk Access), it ends with 78 or is told "Operation not permitted", though the same works over SSH
+    argument 3 names 192.168.1.5: since macOS 15 an agent connects to the local network only when that was allowed at the screen (Privacy & Security, Local Network), and a new program may be asked about again; a service with `scope = "system"` needs no leave
+    "#);
+    spec.scope = Scope::System;
+    spec.working_dir = None;
+    spec.args.remove(0);
+    insta::assert_snapshot!(render(&spec).unwrap().notes.join("\n"), @"where FileVault is on, nothing starts after a reboot until somebody unlocks the disk");
+}
+
+#[test]
 fn every_key_is_read_back() {
     let spec = full();
     let mut job = job(&spec);

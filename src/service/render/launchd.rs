@@ -23,7 +23,7 @@ use std::time::Duration;
 use askama::Template;
 
 use super::error::{Place, RenderError};
-use super::{Placement, Rendered, check_limits, check_total, header, stop_timeout, whole_seconds};
+use super::{Placement, Rendered, check_limits, check_total, header, privacy, stop_timeout, whole_seconds};
 use crate::service::escape::{EscapeError, sh, xml};
 use crate::service::spec::{Restart, RestartWhen, Scope, UnitSpec};
 use crate::service::target::Launchd;
@@ -101,7 +101,7 @@ pub fn job(spec: &UnitSpec, placement: &Placement, launchd: &Launchd) -> Result<
         name: format!("{label}.plist"),
         bytes: header::stamp_plist(spec.unit.as_str(), placement.release, &body).into_bytes(),
         mode: 0o644,
-        notes: notes(spec),
+        notes: [notes(spec), privacy::notes(spec, &placement.program, &log, &launchd.home)].concat(),
     })
 }
 

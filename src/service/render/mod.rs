@@ -22,6 +22,7 @@ mod backoff;
 mod error;
 pub mod header;
 pub mod launchd;
+mod privacy;
 pub mod runner;
 
 use std::collections::BTreeMap;
