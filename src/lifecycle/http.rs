@@ -19,6 +19,9 @@ use tracing::debug;
 use crate::host::{Answer, Ask, Endpoint, Forward, Host, HostError, Query, Relay, RelayFault};
 use crate::service::spec::HttpUrl;
 
+/// How long a forward may keep silent until the host is asked whether anybody listens.
+const DOUBT: Duration = Duration::from_secs(1);
+
 /// How much of an answer is looked at.
 const BODY: usize = 64 << 10;
 
@@ -165,7 +168,15 @@ impl<'a> Http<'a> {
                 .map_err(|source| if is_refused(&source) { self.refused() } else { self.broken(source) }),
             Way::Relay(relay) => self.relayed(relay, request(&road.client)).await,
             Way::Forward { proven, .. } => {
-                let source = match exchange(request(&road.client)).await {
+                let asked = exchange(request(&road.client));
+                tokio::pin!(asked);
+                let heard = match tokio::time::timeout(DOUBT, &mut asked).await {
+                    Ok(heard) => heard,
+                    // Seen once in a hundred times under load (OpenSSH 9.2): it stays open though nobody listens.
+                    Err(_) if !self.somebody_listens().await? => return Err(self.refused()),
+                    Err(_) => asked.await,
+                };
+                let source = match heard {
                     Err(source) if is_silence(&source) => source,
                     heard => {
                         *proven = true;
