@@ -39,6 +39,7 @@ impl World {
         Facts {
             os: "Linux".into(),
             arch: "x86_64".into(),
+            node: "h".into(),
             user: "bee".into(),
             uid: 1000,
             home: "/home/bee".into(),

@@ -231,6 +231,8 @@ pub struct Facts {
     pub os: String,
     /// `uname -m`: `x86_64`, `aarch64`, `arm64`.
     pub arch: String,
+    /// `uname -n`: what the host calls itself, which tells it from others that share the user's home.
+    pub node: String,
     /// Login name.
     pub user: String,
     /// User id.

@@ -35,6 +35,7 @@ pub struct Registry {
 struct Record {
     version: u32,
     definition: String,
+    node: String,
     boot: String,
     runner: u32,
     runner_start: String,
@@ -55,6 +56,16 @@ impl Record {
     /// How the last run ended, in words.
     fn end(&self, status: u32) -> String {
         if self.oom { reason::OUT_OF_MEMORY.to_owned() } else { reason::exit(status) }
+    }
+
+    /// How things are by the record of another host that shares the state folder, whose processes nobody here can see.
+    fn elsewhere(&self) -> State {
+        let node = printable(self.node.as_bytes());
+        match (self.state.as_str(), self.exit) {
+            ("stopped", _) => State::Stopped,
+            ("failed", Some(code)) => State::Failed { reason: format!("{} on {node}", self.end(code)) },
+            _ => State::Failed { reason: format!("it is supervised on {node}, which has the same state folder") },
+        }
     }
 }
 
@@ -112,6 +123,10 @@ impl Registry {
     fn believe(&self, facts: &Facts, record: &Record, definition: Option<&FileFound>, status: &mut UnitStatus) {
         status.restarts = record.restarts;
         status.invocation = Some(record.invocation.clone()).filter(|id| !id.is_empty());
+        if record.node != facts.node {
+            status.state = record.elsewhere();
+            return;
+        }
         let this_boot = record.boot == facts.boot_id;
         let runner = this_boot && self.lives(record.runner, &record.runner_start);
         let main = this_boot && self.lives(record.pid, &record.start);

@@ -29,13 +29,13 @@ const POLL: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Runner {
     host: Arc<dyn Host>,
-    facts: Facts,
+    facts: Box<Facts>,
     clock: Clock,
 }
 
 impl Runner {
     pub(super) fn on(host: Arc<dyn Host>, facts: &Facts) -> Self {
-        Self { host, facts: facts.clone(), clock: Clock::of(facts) }
+        Self { host, facts: Box::new(facts.clone()), clock: Clock::of(facts) }
     }
 
     pub(super) fn now(&self) -> i64 {
@@ -153,7 +153,7 @@ impl Runner {
     }
 
     pub(super) fn watch(&self, unit: &str) -> Watch {
-        Watch { host: Arc::clone(&self.host), facts: self.facts.clone(), unit: unit.to_owned(), seen: None }
+        Watch { host: Arc::clone(&self.host), facts: (*self.facts).clone(), unit: unit.to_owned(), seen: None }
     }
 
     /// Runs a verb of the program that must succeed.

@@ -15,6 +15,7 @@ boot_of() {
 facts() {
   up=0 ticks=100 bus=0 systemd=0 linger=0
   boot_of
+  if [ -r /proc/sys/kernel/hostname ]; then read -r node </proc/sys/kernel/hostname; else node=$(uname -n); fi
   [ -r /proc/uptime ] && read -r up _ </proc/uptime
   # Linux shows user space 100 ticks a second, whatever its own clock does.
   case $system in
@@ -32,7 +33,7 @@ facts() {
       ;;
   esac
   mark facts
-  printf '%s\n' "os $system" "arch $arch" "user $user" "uid $uid" "home $home" "config $config" \
+  printf '%s\n' "os $system" "arch $arch" "node $node" "user $user" "uid $uid" "home $home" "config $config" \
     "data $data" "state $state" "cgroup $cgroup" "boot_id $boot" "now $now" "uptime $up" \
     "ticks $ticks" "bus $bus" "systemd $systemd" "linger $linger"
 }

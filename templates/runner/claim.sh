@@ -16,6 +16,17 @@ is_dead() {
 
 make_fresh() { (umask 077 && mkdir -p "$fresh" && : >"$fresh/free") 2>&1; }
 
+# Tells whether the claim $1 is that of another host, about whose processes nothing can be known or done here.
+is_elsewhere() {
+  case $1 in '' | free | '*') return 1 ;; esac
+  [ "${1#*.*.*.}" != "$node" ]
+}
+
+# Says where the unit of the claim $1 is supervised.
+tell_where() {
+  echo "it is supervised on ${1#*.*.*.}, which has the same state folder (if that host is gone for good, remove $claims/$unit)"
+}
+
 # Makes the folder with a free claim in it, at one stroke, unless it is there.
 prepare() {
   for name in "$claims/$unit"/*; do

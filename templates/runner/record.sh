@@ -29,7 +29,10 @@ recall() {
   done <"$registry/$unit.json"
   case $was_pid$was_runner$was_generation in *[!0-9]*) return 1 ;; esac
   case $was_invocation in *[!0-9a-f]*) return 1 ;; esac
-  case $version,$whole,$was_node in "1,1,$node") damaged='' ;; *) return 1 ;; esac
+  case $version,$whole in 1,1) ;; *) return 1 ;; esac
+  # Of another host that shares the folder, and was orderly put down there.
+  case $was_node,$was_state in *,stopped | *,failed | "$node",*) damaged='' ;; esac
+  [ "$was_node" = "$node" ]
 }
 
 # Puts aside a record that cannot be believed.

@@ -66,7 +66,7 @@ set_up() {
       # It changes hands just now.
       answer again
     else
-      answer "held ${holder%%.*} ${holder#*.*.*.}"
+      answer "held $holder"
     fi
     exit 1
   fi

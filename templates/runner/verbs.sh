@@ -22,11 +22,12 @@ start() {
       again) ;;
       held*)
         this_host
-        number=${said#held } number=${number%% *}
-        if [ "$said" != "held $number $node" ]; then
-          echo "it is supervised on ${said#held * }, which has the same state folder" >&2
+        holder=${said#held }
+        if is_elsewhere "$holder"; then
+          tell_where "$holder" >&2
           exit 1
         fi
+        number=${holder%%.*}
         # A runner whose record was damaged writes it anew.
         recall || kill -HUP "$number" 2>/dev/null
         case $was_state in running | starting | backoff) exit 0 ;; esac
@@ -47,6 +48,10 @@ stop() {
   stop_timeout=$1 met=''
   tries=$((stop_timeout * 10 + 150))
   until claim || [ -n "$words" ] || [ "$tries" -eq 0 ]; do
+    if is_elsewhere "$holder"; then
+      tell_where "$holder" >&2
+      exit 1
+    fi
     tries=$((tries - 1))
     met=${met:-$holder}
     case $holder in "$met" | '') ;; *) exit 0 ;; esac
@@ -92,8 +97,14 @@ clean() {
   unclaim
 }
 
-# Finds the processes of the unit.
+# Finds the processes of the unit, where they can be those of this host.
 look() {
+  for name in "$claims/$unit"/*; do
+    if is_elsewhere "${name##*/}"; then
+      tell_where "${name##*/}" >&2
+      exit 1
+    fi
+  done
   found=' ' main='' main_start=''
   recall && [ "$was_boot" = "$boot" ] || return 0
   main=$was_pid main_start=$was_start invocation=$was_invocation cgroup=$was_cgroup known=' '

@@ -36,6 +36,7 @@ mod project;
 mod rotation;
 mod run;
 mod secrets;
+mod shared;
 mod target;
 mod terminal;
 mod truth;
@@ -104,6 +105,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
     ("secrets", secrets::subject, BOTH),
+    ("shared", shared::subject, &[&RUNNER]),
     ("terminal", terminal::subject, &[&SYSTEMD_262]),
     ("uninstall", uninstall::subject, ALL),
     ("unreachable", unreachable::subject, &[&SYSTEMD_247, &SYSTEMD_262]),

@@ -62,6 +62,12 @@ impl Bench {
         })
     }
 
+    /// Who supervises what, by the runner's own notes.
+    #[track_caller]
+    pub(crate) fn claims(&self) -> String {
+        self.sh("ls ~/.local/state/unitbee/claims 2>/dev/null || true")
+    }
+
     /// The processes that follow a log for somebody.
     #[track_caller]
     pub(crate) fn followers(&self) -> String {

@@ -98,7 +98,7 @@ fn a_failure_that_is_made_of_escapes() {
 
 #[test]
 fn names_that_lead_elsewhere() {
-    let facts = "os Linux\\narch x\\nuser u\\nuid 1\\nhome /h\\nconfig /c\\ndata /d\\nstate /s\\ncgroup \\n\
+    let facts = "os Linux\\narch x\\nnode n\\nuser u\\nuid 1\\nhome /h\\nconfig /c\\ndata /d\\nstate /s\\ncgroup \\n\
                  boot_id b\\nnow 1.0\\nuptime 1\\nticks 1\\nbus 0\\nsystemd 0\\nlinger 0\\n";
     let digest = "a".repeat(64);
     let script = format!(

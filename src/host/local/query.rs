@@ -36,6 +36,7 @@ fn facts(places: &Places) -> Facts {
     Facts {
         os,
         arch,
+        node: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         user: places.user.clone(),
         uid: places.uid,
         home: places.home.clone(),

@@ -180,6 +180,7 @@ fn facts(lines: &[u8]) -> Result<Facts, Fault> {
     Ok(Facts {
         os: word("os")?,
         arch: word("arch")?,
+        node: word("node")?,
         user: word("user")?,
         uid: u32::try_from(number("uid")?).or_else(|_| garbled("a user id that is too large"))?,
         home: place("home")?,
@@ -209,7 +210,7 @@ mod tests {
     use super::super::super::query::{Base, HostPath, Listener, Process};
     use super::*;
 
-    const FACTS: &[u8] = b"os Linux\narch x86_64\nuser bee\nuid 1000\nhome /home/bee\nconfig /home/bee/.config\n\
+    const FACTS: &[u8] = b"os Linux\narch x86_64\nnode gpu1\nuser bee\nuid 1000\nhome /home/bee\nconfig /home/bee/.config\n\
         data /home/bee/.local/share\nstate /home/bee/.local/state\ncgroup \n\
         boot_id 704b1b77-eb5f-4ce4-ae49-feb58fcf5073\nnow 1795202461.250999123\nuptime 3382.47\nticks 100\nbus 1\nsystemd 1\nlinger 0\n";
 
