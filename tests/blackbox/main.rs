@@ -27,6 +27,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod manifest;
+mod moves;
 mod ownership;
 mod persistence;
 mod polkit;
@@ -100,6 +101,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("lifecycle", lifecycle::subject, ALL),
     ("lifecycle", lifecycle::subject, &[&RUNNER_CRON]),
     ("logs", logs::subject, BOTH),
+    ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262]),
     ("ownership", ownership::subject, BOTH),
     ("persistence", persistence::subject, SYSTEMD),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
