@@ -170,7 +170,10 @@ impl Registry {
                 State::Backoff { reason: "up again for less than 10 s".to_owned(), restarts: record.restarts }
             }
             _ if main => running(),
-            _ if runner => State::Backoff { reason: "it ended just now".to_owned(), restarts: record.restarts },
+            _ if runner => {
+                let reason = "it ended just now, or its runner cannot write its record".to_owned();
+                State::Backoff { reason, restarts: record.restarts }
+            }
             _ if !this_boot => State::Failed { reason: "it ended with the host's last boot".to_owned() },
             _ => State::Failed { reason: ended() },
         };

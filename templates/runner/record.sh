@@ -40,7 +40,8 @@ set_aside() {
   words=$({ rm -rf "$registry/$unit.json.damaged" && mv "$registry/$unit.json" "$registry/$unit.json.damaged"; } 2>&1)
 }
 
-# Notes how things are: state $1. Every value is a number or a word of our own, so that none needs escaping.
+# Notes how things are: state $1. Every value is a number or a word of our own, so that none needs escaping. cat(1) tells of
+# a full disk, where shells know only an "I/O error".
 note() {
   state=$1
   generation=$((generation + 1))
@@ -57,7 +58,7 @@ note() {
           "$command" "$executable" "$cgroup" "$unlimited" &&
         printf '  "log": "%s",\n  "restarts": %s,\n  "exit": %s,\n  "oom": %s,\n  "gave_up": %s\n}\n' \
           "${logs##*/}" "$restarts" "${ended:-null}" "$oom" "$gave_up"
-    } >"$registry/.$unit.$$" && mv -f "$registry/.$unit.$$" "$registry/$unit.json"
+    } 2>/dev/null | cat >"$registry/.$unit.$$" && mv -f "$registry/.$unit.$$" "$registry/$unit.json"
   } 2>&1) && return
   rm -f "$registry/.$unit.$$"
   return 1

@@ -172,7 +172,8 @@ leave() {
     tries=$((tries - 1))
     doze 0.02
   done
-  note "$1"
+  # On a full disk the old record has the place that the new one needs.
+  note "$1" || { rm -f "$registry/$unit.json" && note "$1"; }
   unclaim
   exit 0
 }

@@ -28,8 +28,10 @@ start() {
           exit 1
         fi
         number=${holder%%.*}
-        # A runner whose record was damaged writes it anew.
-        recall || kill -HUP "$number" 2>/dev/null
+        # A runner whose record was damaged, or could not be written when things changed, writes it anew.
+        if ! recall || { [ "$was_state" = running ] && ! lives "$was_pid" "$was_start"; }; then
+          kill -HUP "$number" 2>/dev/null
+        fi
         case $was_state in running | starting | backoff) exit 0 ;; esac
         ;;
       *) break ;;

@@ -16,6 +16,7 @@ mod crash;
 mod crowd;
 mod daemon;
 mod demo;
+mod disk;
 mod forwarding;
 mod gate;
 mod identity;
@@ -93,6 +94,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("daemon", daemon::subject, &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX]),
     // unitbee ships itself here, and needs a libc of this machine's age.
     ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE]),
+    ("disk", disk::subject, &[&RUNNER]),
     ("forwarding", forwarding::subject, &[&SYSTEMD_262]),
     ("gate", gate::subject, BOTH),
     ("identity", identity::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
