@@ -201,8 +201,6 @@ fn names_ports_and_hosts_do_not_clash_across_services() {
     right(&manifest("instances.i.port = 80\nhosts=['x']", "instances.i.port = 80\nhosts=['t']"));
     right(&manifest("health.url='http://gateway/'", "health.url='http://gateway/'"));
 
-    let label = "[service.'a.b']\ncommand=['a']\ninstances.c = {}\n[service.a]\ncommand=['a']\ninstances.'b.c' = {}\n";
-    assert_eq!(wrong(label), ["6:11 the launchd label ending in `a.b.c` is there twice"]);
     let long = format!("[service.a]\ncommand=['a']\ninstances.{} = {{}}\n", "x".repeat(199));
     assert!(wrong(&long)[0].contains("the name has 201 bytes, 200 are allowed"), "{:?}", wrong(&long));
 }

@@ -71,7 +71,7 @@ fn body(rendered: &Rendered) -> &str {
 #[test]
 fn a_full_agent() {
     let rendered = render(&full()).unwrap();
-    assert_eq!((rendered.name.as_str(), rendered.mode), ("com.rbee.llm.8080.plist", 0o644));
+    assert_eq!((rendered.name.as_str(), rendered.mode), ("com.rbee.llm-8080.plist", 0o644));
     insta::assert_snapshot!("agent_full", body(&rendered));
     insta::assert_snapshot!(rendered.notes.join("\n"), @r"
     launchd has no cap on CPU: `limits.cpu` does not hold
@@ -117,7 +117,7 @@ fn every_key_is_read_back() {
     let environment = environment.chain([("HOME", "/Users/bee"), ("LANG", "en_US.UTF-8")]);
     let files = || Value::from(Dictionary::from_iter([("NumberOfFiles", Value::from(65536))]));
     for (key, value) in [
-        ("Label", Value::from("com.rbee.llm.8080")),
+        ("Label", Value::from("com.rbee.llm-8080")),
         ("LimitLoadToSessionType", strings(["Aqua", "Background"])),
         ("ProgramArguments", strings(words)),
         ("WorkingDirectory", "/srv/models 100%".into()),
@@ -134,8 +134,10 @@ fn every_key_is_read_back() {
         assert_eq!(job.remove(key), Some(value), "{key}");
     }
     let read = job.remove("EnvironmentVariables").unwrap().into_dictionary().unwrap();
-    let read: BTreeMap<&str, &str> =
+    let mut read: BTreeMap<&str, &str> =
         read.iter().map(|(name, value)| (name.as_str(), value.as_string().unwrap())).collect();
+    let digest = read.remove("UNITBEE_DEFINITION").unwrap();
+    assert!(digest.len() == 16 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}");
     assert_eq!(read, environment.collect());
     for (key, value) in spec.launchd {
         assert_eq!(job.remove(&key), Some(value), "{key}");
@@ -232,8 +234,7 @@ fn what_a_property_list_cannot_carry_is_refused_by_name() {
             EscapeError::Taken { name: "UID".into() },
         ),
         (|spec| spec.working_dir = Some("srv".into()), "the working directory", EscapeError::Relative),
-        (|spec| spec.service = "a:b".into(), "the launchd label", character(':', 10)),
-        (|spec| spec.service = "x".repeat(240), "the launchd label", EscapeError::TooLong { length: 254, max: 249 }),
+        (|spec| spec.unit = UnitName::new("a:b").unwrap(), "the launchd label", character(':', 10)),
         (
             |spec| drop(spec.launchd.insert("WatchPaths".into(), Value::Array(vec!["/\u{2}".into()]))),
             "launchd.WatchPaths",

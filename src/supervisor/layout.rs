@@ -17,6 +17,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Manager;
 use crate::host::{Base, Facts, HostPath};
 use crate::service::render::Runner;
+use crate::service::render::launchd::label;
 use crate::service::render::runner::{PROGRAM, RunnerProgram};
 
 /// What defines a unit for a manager.
@@ -25,7 +26,7 @@ pub fn definition(manager: Manager, unit: &str) -> HostPath {
     match manager {
         Manager::Systemd => unit_file(&format!("{unit}.service")),
         Manager::Runner => HostPath::new(Base::Config, format!("unitbee/{unit}.sh")),
-        Manager::Launchd => HostPath::new(Base::Home, format!("Library/LaunchAgents/com.rbee.{unit}.plist")),
+        Manager::Launchd => HostPath::new(Base::Home, format!("Library/LaunchAgents/{}.plist", label(unit))),
     }
 }
 

@@ -9,8 +9,6 @@ use super::problem::{Problems, Span};
 pub(super) struct Claim {
     /// Name of the unit.
     pub(super) unit: String,
-    /// End of the launchd label.
-    pub(super) label: String,
     /// Where the instance is named, or the service that has only one.
     pub(super) span: Span,
     /// The machines that it runs on: destination and name.
@@ -27,20 +25,14 @@ pub(super) fn check(claims: &[Claim], problems: &mut Problems<'_>) {
 
 fn names(claims: &[Claim], problems: &mut Problems<'_>) {
     let mut units: BTreeMap<&str, &Span> = BTreeMap::new();
-    let mut labels: BTreeMap<&str, &Span> = BTreeMap::new();
     for claim in claims {
-        let Claim { unit, label, .. } = claim;
-        let clash = match (units.get(unit.as_str()), labels.get(label.as_str())) {
-            (Some(first), _) => Some((first, format!("the unit `{unit}` is there twice"))),
-            (None, Some(first)) => Some((first, format!("the launchd label ending in `{label}` is there twice"))),
-            (None, None) => None,
-        };
-        if let Some((first, message)) = clash {
-            let help = "unit and label are made of service and instance; rename one of them";
+        let unit = claim.unit.as_str();
+        if let Some(first) = units.get(unit) {
+            let message = format!("the unit `{unit}` is there twice");
+            let help = "the name of a unit is made of service and instance; rename one of them";
             problems.clash(&claim.span, message, help, (first, "first here"));
         }
         units.entry(unit).or_insert(&claim.span);
-        labels.entry(label).or_insert(&claim.span);
     }
 }
 

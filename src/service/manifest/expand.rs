@@ -148,13 +148,7 @@ impl<'a> Service<'a> {
         if let (Some(at), Some(url)) = (url, parsed.filter(HttpUrl::is_loopback)) {
             ports.entry(url.port()).or_insert_with(|| at.span.clone());
         }
-        Claim {
-            unit: instance.unit.clone(),
-            label: format!("{}.{}", self.name.value, instance.name),
-            span: instance.span.clone(),
-            machines: self.machines.clone(),
-            ports,
-        }
+        Claim { unit: instance.unit.clone(), span: instance.span.clone(), machines: self.machines.clone(), ports }
     }
 
     fn unit(&self, instance: &Instance<'_>, slice: Option<&SliceName>, problems: &mut Problems<'_>) -> Option<Placed> {

@@ -50,7 +50,7 @@ table! {
     /// What should run, and where.
     #[schemars(title = "unitbee manifest", extend("required" = ["service"]))]
     struct Written {
-        /// Slice that all units are put into, without `.slice`; launchd labels start with `com.` and this. Default: rbee.
+        /// Slice that all units are put into, without `.slice`. Default: rbee.
         #[schemars(extend("pattern" = "^[A-Za-z0-9_:][A-Za-z0-9_:.]*$", "not" = { "enum": TAKEN_SLICES }))]
         slice: String,
         /// The services, by name.

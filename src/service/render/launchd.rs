@@ -14,6 +14,8 @@
 //!   The interval is launchd's own default where `delay` and `max_delay` leave room for it.
 //! - launchd reads no file of variables, and anybody on the machine may read a job. Secrets are read by a shell, which
 //!   then becomes the program.
+//! - The digest of it all is in the environment, where launchctl shows it: launchd goes on with what it has loaded, whatever
+//!   becomes of the file, and tells nobody that the two differ.
 //! - There is no cap on CPU or pooled memory, and `NumberOfProcesses` would count all that the account runs: these limits
 //!   are told in the notes and not written.
 
@@ -21,6 +23,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use askama::Template;
+use sha2::{Digest, Sha256};
 
 use super::error::{Place, RenderError};
 use super::{Placement, Rendered, check_limits, check_total, header, privacy, stop_timeout, whole_seconds};
@@ -37,8 +40,8 @@ const LONGEST: u64 = i32::MAX.unsigned_abs() as u64;
 /// Launchd's own `ThrottleInterval`.
 const THROTTLE: Duration = Duration::from_secs(10);
 
-/// Bytes that the name of a file may have.
-const NAME_MAX: usize = 255;
+/// Hexadecimal digits of a digest that are enough to tell two definitions of one unit apart.
+const DIGITS: usize = 16;
 
 /// Sets the variables of the file that is its first argument and becomes the command that the others are.
 const WITH_SECRETS: &str = r#"set -a && . "$1" && set +a && shift && exec "$@""#;
@@ -64,13 +67,18 @@ struct Property<'a> {
     element: String,
 }
 
-/// The label of a unit's job, which is also the name of its file without `.plist`: `com.rbee.llm.8080`.
+/// The label of a unit's job, which is also the name of its file without `.plist`: `com.rbee.llm-8080`. It is made of the
+/// name of the unit alone, because that is what a unit is called by whoever has no manifest.
 #[must_use]
-pub fn label(spec: &UnitSpec) -> String {
-    format!("com.{}.{}.{}", spec.slice, spec.service, spec.instance)
+pub fn label(unit: &str) -> String {
+    format!("com.rbee.{unit}")
 }
 
-/// Writes the property list of a service: `com.rbee.llm.8080.plist`.
+/// The variable by which the job that launchd has loaded is known from the one that its file describes: a digest of
+/// everything else that the file says.
+pub const DEFINITION: &str = "UNITBEE_DEFINITION";
+
+/// Writes the property list of a service: `com.rbee.llm-8080.plist`.
 ///
 /// # Errors
 ///
@@ -79,11 +87,11 @@ pub fn job(spec: &UnitSpec, placement: &Placement, launchd: &Launchd) -> Result<
     check_limits(&spec.limits)?;
     check_total(spec, placement, EXEC_MAX)?;
     check_text(spec, launchd)?;
-    let label = label(spec);
+    let label = label(spec.unit.as_str());
     check_label(&label).map_err(Place::Label.refuse())?;
     let log = launchd.logs.join(format!("{}.log", spec.unit));
     xml::check_path(&log).map_err(Place::Logs.refuse())?;
-    let body = Job {
+    let mut job = Job {
         label: &label,
         user: (spec.scope == Scope::System).then_some(launchd.user.as_str()),
         words: words(spec, placement)?,
@@ -95,8 +103,10 @@ pub fn job(spec: &UnitSpec, placement: &Placement, launchd: &Launchd) -> Result<
         log: log.as_str(),
         nofile: spec.limits.nofile,
         properties: properties(spec)?,
-    }
-    .render()?;
+    };
+    let digest = hex::encode(Sha256::digest(job.render()?));
+    job.environment.entry(DEFINITION).or_insert(&digest[..DIGITS]);
+    let body = job.render()?;
     Ok(Rendered {
         name: format!("{label}.plist"),
         bytes: header::stamp_plist(spec.unit.as_str(), placement.release, &body).into_bytes(),
@@ -108,11 +118,8 @@ pub fn job(spec: &UnitSpec, placement: &Placement, launchd: &Launchd) -> Result<
 /// Labels and what launchctl takes as a target share an alphabet that no release is known to trip over.
 fn check_label(label: &str) -> Result<(), EscapeError> {
     let unfit = |c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c);
-    if let Some((at, character)) = label.char_indices().find(|(_, c)| unfit(*c)) {
-        return Err(EscapeError::Character { character, at });
-    }
-    let (length, max) = (label.len(), NAME_MAX - ".plist".len());
-    if length > max { Err(EscapeError::TooLong { length, max }) } else { Ok(()) }
+    let found = label.char_indices().find(|(_, c)| unfit(*c));
+    found.map_or(Ok(()), |(at, character)| Err(EscapeError::Character { character, at }))
 }
 
 /// Checks all that the template will escape, while it is still known what it is.

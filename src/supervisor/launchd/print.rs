@@ -9,7 +9,7 @@
 /// A job as launchd has it: what it read at `bootstrap`, and what has become of it since.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Job {
-    /// `gui/501/com.rbee.llm.8080`; before macOS 11 the label alone.
+    /// `gui/501/com.rbee.llm-8080`; before macOS 11 the label alone.
     pub target: String,
     /// File that the job was read from.
     pub path: Option<String>,
@@ -116,8 +116,8 @@ mod tests {
         assert_eq!(
             running,
             Job {
-                target: "gui/501/com.rbee.llm.8080".to_owned(),
-                path: Some("/Users/bee/Library/LaunchAgents/com.rbee.llm.8080.plist".to_owned()),
+                target: "gui/501/com.rbee.llm-8080".to_owned(),
+                path: Some("/Users/bee/Library/LaunchAgents/com.rbee.llm-8080.plist".to_owned()),
                 state: Some("running".to_owned()),
                 job_state: Some("running".to_owned()),
                 pid: Some(4711),

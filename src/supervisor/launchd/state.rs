@@ -97,7 +97,7 @@ mod tests {
     const NOW: u64 = 1_000_000_000_000;
 
     fn seen(lines: &[&str], age: u64) -> UnitStatus {
-        let text = format!("gui/501/com.rbee.llm.8080 = {{\n\t{}\n}}\n", lines.join("\n\t"));
+        let text = format!("gui/501/com.rbee.llm-8080 = {{\n\t{}\n}}\n", lines.join("\n\t"));
         unit_status("llm-8080", &parse(&text).unwrap(), true, Some(NOW - age * 1_000_000), NOW)
     }
 
