@@ -12,6 +12,7 @@ mod proc;
 pub mod process;
 pub mod query;
 mod relay;
+mod root;
 mod ssh;
 mod told;
 
@@ -32,6 +33,7 @@ pub use self::query::{
     Answer, Ask, Base, Cgroup, Crontab, Entry, Facts, FileFound, HostPath, Listener, Observation, Process, Query, Table,
 };
 pub use self::relay::{Relay, RelayFault};
+pub use self::root::change_as_root;
 
 /// A program and its arguments: never a shell line.
 #[derive(Clone)]

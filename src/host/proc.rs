@@ -114,6 +114,21 @@ pub(super) fn listeners(table: &[u8], inodes: &BTreeSet<u64>, found: &mut BTreeS
     }
 }
 
+/// Reads what `lsof -Fn` prints of listening TCP sockets: lines of `n127.0.0.1:8080`, `n*:8080` and `n[::1]:8080` among
+/// those that name processes and descriptors.
+pub(super) fn lsof_listeners(told: &[u8]) -> Vec<Listener> {
+    let lines = told.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    let read = |line: &str| {
+        let (addr, port) = line.strip_prefix('n')?.rsplit_once(':')?;
+        let addr = match addr {
+            "*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            addr => addr.trim_matches(['[', ']']).parse().ok()?,
+        };
+        Some(Listener { addr, port: port.parse().ok()? })
+    };
+    lines.filter_map(read).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 /// Tells whether a connection to `port` of the loopback finds a listening socket in `table`: lines of `/proc/net/tcp` and
 /// `tcp6`, or of `netstat -an`.
 pub(super) fn is_listening(table: &[u8], port: u16) -> bool {
@@ -235,6 +250,14 @@ udp4       0      0  *.5353                 *.*\n";
         let busybox = b"tcp        0      0 0.0.0.0:22              0.0.0.0:*               LISTEN
 tcp        0      0 :::8080                 :::*                    LISTEN\n";
         assert_eq!([22, 8080, 80].map(|port| is_listening(busybox, port)), [true, true, false]);
+    }
+
+    #[test]
+    fn lsof_tells_who_listens() {
+        let told = b"p812\nf6\nn127.0.0.1:8080\nf7\nn[::1]:8080\np813\nf3\nn*:9000\nnowhere\nn*:http\n";
+        let found = lsof_listeners(told).into_iter().map(|found| (found.addr.to_string(), found.port));
+        let expected = [("0.0.0.0", 9000), ("127.0.0.1", 8080), ("::1", 8080)];
+        assert_eq!(found.collect::<Vec<_>>(), expected.map(|(addr, port)| (addr.to_owned(), port)));
     }
 
     #[test]

@@ -98,6 +98,16 @@ pub enum Ask {
     Crontab(HostPath),
     /// Does anybody listen on this TCP port of the host's loopback? [`Answer::Listening`].
     Listening(u16),
+    /// What does this script for sh(1) print? Only run where `uname -s` is `system`; a query has at most one.
+    /// [`Answer::Script`].
+    Script {
+        /// The system that it is for.
+        system: &'static str,
+        /// The script.
+        text: &'static str,
+        /// Its arguments, none of them empty or with a line break in it.
+        args: Vec<String>,
+    },
 }
 
 /// The answer to the [`Ask`] of the same place in the list.
@@ -124,6 +134,8 @@ pub enum Answer {
     Crontab(Option<Crontab>),
     /// Whether somebody does.
     Listening(bool),
+    /// What it printed; `None` on a host of another system.
+    Script(Option<Vec<u8>>),
 }
 
 /// A file as it was found.

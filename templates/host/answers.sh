@@ -125,8 +125,14 @@ folder() {
   grep -sH '' "$path"/*.json
 }
 
-# Shows the descriptors of processes, and the listening sockets of the network of each.
+# Shows the descriptors of processes, and the listening sockets of the network of each; without /proc what lsof(8) tells.
 sockets() {
+  if [ "$system" != Linux ]; then
+    mark lsof
+    # shellcheck disable=SC2046
+    [ -z "$1" ] || ! lookup lsof || "$found" -nP -a -p "$(printf %s "$1" | tr ' ' ,)" -iTCP -sTCP:LISTEN -Fn 2>/dev/null
+    return
+  fi
   mark sockets
   tables='' folders=''
   for pid in $1; do
@@ -175,6 +181,25 @@ crontab() {
     *'no crontab'*) mark crontab ;;
     *) mark none ;;
   esac
+}
+
+# Runs a script that is for hosts of one system: $1 names it and, in the lines below, the arguments. The script itself,
+# $2 bytes, is on standard input: only a host that is to run it takes the time to read it.
+script() {
+  case $1$nl in
+    "$system$nl"*) ;;
+    *) mark none && return ;;
+  esac
+  mark script
+  text=$(dd bs=1 count="$2" 2>/dev/null)
+  IFS=$nl
+  set -f
+  # shellcheck disable=SC2086
+  set -- $1
+  unset IFS
+  set +f
+  shift
+  sh -c "$text" sh "$@" </dev/null 2>/dev/null
 }
 
 # Adds the cgroups below $1 to members.
@@ -252,6 +277,8 @@ answers() {
       program "$3"
     elif [ "$1" = sockets ]; then
       sockets "$3"
+    elif [ "$1" = script ]; then
+      script "$2" "$3"
     elif [ "$1" = listening ]; then
       listening
     elif ! resolve "$2" "$3"; then

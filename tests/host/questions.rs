@@ -153,6 +153,28 @@ fn a_cgroup_shows_its_processes_and_what_they_listen_on() {
     });
 }
 
+/// The script is read by the host that runs it and by no other, and what was asked beside it is answered all the same.
+#[test]
+fn a_script_runs_on_hosts_of_its_system() {
+    const TEXT: &str = concat!(
+        "printf '%s|' \"$#\" \"$@\"; cat; printf 'it'\\''s $HOME' #",
+        "                                                                                \n",
+        "printf ' done\n' # it's \"quoted\" \\ and `more`"
+    );
+    alone("questions::a_script_runs_on_hosts_of_its_system", async |mut world| {
+        world.file("after", "read");
+        let script = |system| Ask::Script { system, text: TEXT, args: vec!["a b".into(), "*".into(), "$x".into()] };
+        for host in world.both() {
+            for (system, told) in [("Linux", Some(&b"3|a b|*|$x|it's $HOME done\n"[..])), ("Darwin", None)] {
+                let asks = [script(system), Ask::File(at(world.folder.join("after")))];
+                let answers = ask(&host, asks).await.unwrap().answers;
+                assert_eq!(answers[0], Answer::Script(told.map(<[u8]>::to_vec)), "{}", host.name());
+                assert!(matches!(&answers[1], Answer::File(Some(file)) if file.content == b"read"), "{answers:?}");
+            }
+        }
+    });
+}
+
 #[test]
 fn what_cannot_be_read_is_an_error_of_the_query() {
     alone("questions::what_cannot_be_read_is_an_error_of_the_query", async |mut world| {

@@ -1,4 +1,5 @@
-//! Answers of this machine, read with system calls alone: nothing is started, but netstat(1) where there is no `/proc`.
+//! Answers of this machine, read with system calls alone: nothing is started but scripts that were asked for and, where
+//! there is no `/proc`, netstat(1) and lsof(8).
 
 #![expect(clippy::disallowed_methods, reason = "this machine is read here")]
 
@@ -7,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -93,6 +95,7 @@ impl Reader<'_> {
             Ask::Folder(path) => Answer::Folder(self.read(path, contents)?.unwrap_or_default()),
             Ask::Processes(path) => Answer::Processes(self.read(path, processes)?.unwrap_or_default()),
             Ask::Crontab(path) => Answer::Crontab(self.read(path, crontab)?.flatten()),
+            Ask::Script { system, text, args } => Answer::Script(script(system, text, args)),
         })
     }
 
@@ -270,7 +273,7 @@ fn processes(there: &Utf8Path) -> io::Result<Table> {
 /// Only crontab(1) knows where the crontab of a user is.
 fn crontab(there: &Utf8Path) -> io::Result<Option<Crontab>> {
     let Some(path) = program("crontab").filter(|_| is_for_runners(there)) else { return Ok(None) };
-    let ask = |word| std::process::Command::new(&path).arg(word).stdin(std::process::Stdio::null()).output();
+    let ask = |word| Command::new(&path).arg(word).stdin(Stdio::null()).output();
     let help = ask("--help")?;
     if [help.stdout, help.stderr].iter().any(|said| said.starts_with(b"BusyBox")) {
         return Ok(Some(Crontab::Busybox));
@@ -281,11 +284,24 @@ fn crontab(there: &Utf8Path) -> io::Result<Option<Crontab>> {
     Ok((told.status.success() || has_none()).then_some(Crontab::Lines(told.stdout)))
 }
 
+fn script(system: &str, text: &str, args: &[String]) -> Option<Vec<u8>> {
+    if rustix::system::uname().sysname().to_bytes() != system.as_bytes() {
+        return None;
+    }
+    let told = Command::new("sh").args(["-c", text, "sh"]).args(args).stdin(Stdio::null()).output();
+    Some(told.map(|told| told.stdout).unwrap_or_default())
+}
+
 fn listeners(folder: &Utf8Path) -> Vec<Listener> {
     listening(&members(folder))
 }
 
 fn listening(pids: &BTreeSet<u32>) -> Vec<Listener> {
+    if !Path::new("/proc/self").exists() {
+        let pids = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let told = Command::new("lsof").args(["-nP", "-a", "-p", &pids, "-iTCP", "-sTCP:LISTEN", "-Fn"]).output();
+        return told.map(|told| proc::lsof_listeners(&told.stdout)).unwrap_or_default();
+    }
     let inodes = pids.iter().flat_map(|pid| sockets(*pid)).collect();
     let mut listening = BTreeSet::new();
     // Of the service's own network namespace, which need not be ours.
@@ -302,7 +318,7 @@ fn tcp_table() -> Vec<u8> {
     if tables.iter().any(Result::is_ok) {
         return tables.into_iter().flatten().flatten().collect();
     }
-    let told = std::process::Command::new("netstat").arg("-an").output();
+    let told = Command::new("netstat").arg("-an").output();
     told.map(|told| told.stdout).unwrap_or_default()
 }
 

@@ -146,8 +146,14 @@ impl Ssh {
     }
 
     /// Runs a script that answers questions or makes a change, and takes what it answers.
-    async fn converse(&self, during: &str, channel: &mut Channel, deadline: Duration) -> Result<Spoken, HostError> {
-        let spoken = timeout_at(Instant::now() + deadline, channel.converse(&[], ANSWERS, Stderr::Noise)).await;
+    async fn converse(
+        &self,
+        during: &str,
+        channel: &mut Channel,
+        input: &[&[u8]],
+        deadline: Duration,
+    ) -> Result<Spoken, HostError> {
+        let spoken = timeout_at(Instant::now() + deadline, channel.converse(input, ANSWERS, Stderr::Noise)).await;
         match spoken {
             Ok(Ok(spoken)) => Ok(spoken),
             Ok(Err(silence)) => Err(self.silence(during, channel, silence, ANSWERS).await),
@@ -232,16 +238,31 @@ fn words(ask: &Ask) -> (&'static str, Option<&HostPath>, String) {
         Ask::Crontab(path) => at("crontab", path),
         // The whole table is told: the port is looked for here.
         Ask::Listening(_) => ("listening", None, String::new()),
+        Ask::Script { text, .. } => ("script", None, text.len().to_string()),
     }
 }
 
 /// The arguments that a query is, three for each question.
 fn arguments(query: &Query) -> Vec<String> {
-    let three = |ask| match words(ask) {
+    let three = |ask: &Ask| match words(ask) {
         (what, Some(HostPath { base, rel }), _) => [what.to_owned(), change::base(*base).to_owned(), rel.to_string()],
-        (what, None, word) => [what.to_owned(), "-".to_owned(), word],
+        (what, None, word) => {
+            let about = match ask {
+                Ask::Script { system, args, .. } => {
+                    [*system].into_iter().chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join("\n")
+                }
+                _ => "-".to_owned(),
+            };
+            [what.to_owned(), about, word]
+        }
     };
     query.asks.iter().flat_map(three).collect()
+}
+
+/// What a host reads while it answers.
+fn scripts(query: &Query) -> Vec<&[u8]> {
+    let text = |ask| if let &Ask::Script { text, .. } = ask { Some(str::as_bytes(text)) } else { None };
+    query.asks.iter().filter_map(text).collect()
 }
 
 /// Tells whether sshd refused one more session, or the master one more client; the first text is that of OpenSSH's
@@ -294,7 +315,7 @@ impl Host for Ssh {
         let args: Vec<&str> = arguments.iter().map(String::as_str).collect();
         for _ in 0..LOOKS {
             let mut channel = self.start("query", &script::QUERY, &args).await?;
-            let spoken = self.converse("query", &mut channel, PATIENCE).await?;
+            let spoken = self.converse("query", &mut channel, &scripts(query), PATIENCE).await?;
             match self.observed(query, &channel, &spoken) {
                 Err(answers::Fault::Changed) => {}
                 seen => return seen.map_err(|fault| self.fault("query", fault)),
@@ -309,7 +330,7 @@ impl Host for Ssh {
         let arguments = arguments(query);
         let args: Vec<&str> = [name, owner].into_iter().chain(arguments.iter().map(String::as_str)).collect();
         let mut channel = self.start("lock", &script::LOCK, &args).await?;
-        let spoken = self.converse("lock", &mut channel, PATIENCE).await?;
+        let spoken = self.converse("lock", &mut channel, &scripts(query), PATIENCE).await?;
         let seen = self.observed(query, &channel, &spoken).map_err(|fault| self.fault("lock", fault))?;
         let beating = tokio::spawn(async move {
             while let Some(stdin) = channel.stdin()
@@ -333,7 +354,7 @@ impl Host for Ssh {
         if sent.is_err() {
             return Err(self.deadline("change", STALL));
         }
-        let spoken = self.converse("change", &mut channel, STALL).await;
+        let spoken = self.converse("change", &mut channel, &[], STALL).await;
         // Only now: the far side has undone what it had begun.
         if let Ok(Err(source)) = read
             && source.kind() != std::io::ErrorKind::BrokenPipe

@@ -114,6 +114,9 @@ fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>) -> Result
             Some(("tables", tables)) => Answer::Listeners(system::listeners(content, tables)),
             _ => return garbled("sockets without the tables that tell of them"),
         },
+        (Ask::Sockets(_), "lsof") => Answer::Listeners(proc::lsof_listeners(content)),
+        (Ask::Script { .. }, "none") => Answer::Script(None),
+        (Ask::Script { .. }, "script") => Answer::Script(Some(content.to_vec())),
         (Ask::Folder(_), "none") => Answer::Folder(BTreeMap::new()),
         (Ask::Folder(_), "folder") => match records.next() {
             Some(("lines", lines)) => Answer::Folder(system::folder(content, lines)),
