@@ -20,7 +20,7 @@
 //!
 //! - [`service`] is pure: a manifest becomes valid specs or a list of every mistake in it, a spec becomes bytes.
 //! - [`host`] is the only place that starts programs, touches files and opens sockets, here or over SSH.
-//! - [`supervisor`] is the only place that knows systemd, and the runner for hosts without it. It is asked and told; a
+//! - [`supervisor`] is the only place that knows systemd, launchd, and the runner for hosts without either. It is asked and told; a
 //!   process is never known by a number alone.
 //! - [`lifecycle`] starts a service until the *new* process is healthy, and ends one until nothing of it is left.
 //! - [`deploy`] compares what is wanted with what is there, and carries the difference over. A plan is a value: what

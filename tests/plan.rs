@@ -15,7 +15,7 @@ use unitbee::service::record::Record;
 use unitbee::service::render::{Systemd, Target};
 use unitbee::service::secret::Secret;
 use unitbee::service::spec::EnvName;
-use unitbee::supervisor::registry::Registry;
+use unitbee::supervisor::told::Told;
 use unitbee::supervisor::{Manager, State, UnitStatus};
 
 const NOW_USEC: u64 = 1_800_000_000_000_000;
@@ -102,7 +102,7 @@ impl World {
             facts: self.facts(),
             choice: Manager::choose(&self.facts(), None),
             target: Target::Systemd(Systemd { version: Some(257) }),
-            registry: Registry::default(),
+            told: Told::default(),
             has_runner: false,
             slices,
             refs: Refs::read(marks.iter().map(Utf8PathBuf::as_path)),

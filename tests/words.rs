@@ -250,11 +250,11 @@ fn property_lists_are_rendered_and_verified_without_a_mac() {
     let folder = Folder::new();
     fs::copy(Path::new(ROOT).join("examples/llm.toml"), folder.path("unitbee.toml")).unwrap();
     let wrote = folder.run(&["render", "--launchd", "--out", "agents"]).exits(0);
-    let files = ["com.rbee.llm.8080.plist", "com.rbee.llm.8081.plist"];
+    let files = ["com.rbee.llm-8080.plist", "com.rbee.llm-8081.plist"];
     assert_eq!(wrote.stdout, files.map(|file| format!("wrote agents/{file}\n")).concat());
-    assert!(wrote.stderr.contains("note: com.rbee.llm.8080.plist: launchd has no cap on CPU"), "{}", wrote.stderr);
-    let read: plist::Dictionary = plist::from_file(folder.path("agents/com.rbee.llm.8081.plist")).unwrap();
-    assert_eq!(read.get("Label").and_then(plist::Value::as_string), Some("com.rbee.llm.8081"));
+    assert!(wrote.stderr.contains("note: com.rbee.llm-8080.plist: launchd has no cap on CPU"), "{}", wrote.stderr);
+    let read: plist::Dictionary = plist::from_file(folder.path("agents/com.rbee.llm-8081.plist")).unwrap();
+    assert_eq!(read.get("Label").and_then(plist::Value::as_string), Some("com.rbee.llm-8081"));
 
     let both = folder.run(&["render", "--launchd", "--systemd", "247"]).exits(64);
     assert!(both.stderr.contains("cannot be used with"), "{}", both.stderr);

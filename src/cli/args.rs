@@ -12,8 +12,8 @@ use crate::supervisor::Manager;
 /// Install and run daemons under each machine's own supervisor, here and over SSH
 ///
 /// One manifest (unitbee.toml) names services and hosts. unitbee renders systemd user units, installs them here or over
-/// SSH with nothing but sshd on the far side, and leaves the running to systemd. On a host without a service manager it
-/// brings a small runner of its own.
+/// SSH with nothing but sshd on the far side, and leaves the running to systemd; on a Mac to launchd. On a host without a
+/// service manager it brings a small runner of its own.
 #[derive(Debug, Parser)]
 #[command(
     name = "unitbee",

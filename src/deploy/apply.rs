@@ -13,13 +13,13 @@ use super::event::{Event, Sink};
 use super::plan::{Choices, Obstacle, Plan, Start, plan};
 use super::release::Wanted;
 use super::survey::{self, Observed};
-use crate::host::{Answer, Ask, Cgroup, Facts, Host, HostError, Lease, Observation, Query};
+use crate::host::{self, Answer, Ask, Cgroup, Facts, Host, HostError, Lease, Observation, Query};
 use crate::lifecycle::stop::StopError;
 use crate::lifecycle::{LifecycleError, Service, graceful_shutdown};
 use crate::observe::flags::limit_gap;
 use crate::service::render::{Systemd, Target};
 use crate::service::spec::{Limits, UnitSpec};
-use crate::supervisor::{self, Approach, Manager, Persistence, Supervisor, SupervisorError, layout};
+use crate::supervisor::{self, Approach, Definition, Manager, Persistence, Supervisor, SupervisorError, layout};
 
 /// The host-wide lock that everything which changes units takes.
 pub(super) const LOCK: &str = "apply";
@@ -213,7 +213,7 @@ async fn look(
         }
     };
     if let Some(supervisor) = &supervisor {
-        ask(supervisor, order.wanted, &mut observed).await?;
+        ask(host.as_ref(), supervisor, order.wanted, &mut observed).await?;
     }
     let plan = plan(host.name(), order.wanted, &observed, order.choices)
         .map_err(|obstacles| ApplyError::Obstacles { host: host.name().to_owned(), obstacles })?;
@@ -238,12 +238,19 @@ pub(super) async fn connect_if_any(
     }
 }
 
-async fn ask(supervisor: &Supervisor, wanted: &[Wanted], observed: &mut Observed) -> Result<(), SupervisorError> {
-    if let Supervisor::Runner(_) = supervisor {
-        for (unit, wanted) in observed.units.iter_mut().zip(wanted) {
-            let name = wanted.spec.unit.as_str();
-            unit.status = Some(observed.registry.status(&observed.facts, name, unit.file.as_ref()));
-        }
+async fn ask(
+    host: &dyn Host,
+    supervisor: &Supervisor,
+    wanted: &[Wanted],
+    observed: &mut Observed,
+) -> Result<(), SupervisorError> {
+    let (manager, host) = (supervisor.kind(), host.name());
+    for (unit, wanted) in observed.units.iter_mut().zip(wanted) {
+        let own = Definition::of(manager, wanted.spec.scope);
+        let file = unit.file.as_ref().map(|file| (own, file));
+        unit.status = observed.told.status(manager, host, &observed.facts, wanted.spec.unit.as_str(), file)?;
+    }
+    if manager != Manager::Systemd {
         return Ok(());
     }
     let names: Vec<String> = wanted.iter().map(|unit| unit.spec.unit.to_string()).collect();
@@ -268,7 +275,8 @@ async fn carry_out(
     if !plan.batch.puts.is_empty() || !plan.batch.removes.is_empty() {
         let total = plan.bytes();
         host.change(&plan.batch, &|bytes| events(Event::Sent { bytes, total })).await?;
-        events(Event::Written { files: plan.batch.puts.len() });
+        host::change_as_root(host.as_ref(), &plan.roots).await?;
+        events(Event::Written { files: plan.batch.puts.len() + plan.roots.puts.len() });
     }
     for supervisor in left {
         supervisor.daemon_reload().await?;
@@ -298,7 +306,7 @@ async fn carry_out(
             plan.enable.iter().for_each(|unit| events(Event::Enabled { unit: unit.clone() }));
         }
     }
-    if plan.reload || !plan.enable.is_empty() {
+    if plan.reload || (!plan.enable.is_empty() && supervisor.kind() != Manager::Launchd) {
         supervisor.daemon_reload().await?;
         events(Event::Reloaded);
     }
@@ -342,7 +350,7 @@ async fn take_away(
         for unit in moves {
             let stopped = graceful_shutdown(host.as_ref(), &supervisor, &unit.unit, &unit.stop).await?;
             events(Event::Stopped { unit: unit.unit.clone(), by: stopped.by });
-            supervisor.disable(std::slice::from_ref(&unit.unit)).await?;
+            supervisor.forget(std::slice::from_ref(&unit.unit)).await?;
         }
         left.push(supervisor);
     }
@@ -427,7 +435,9 @@ async fn gaps(
     mut up: Vec<Up<'_>>,
 ) -> Result<Vec<(String, String)>, ApplyError> {
     let manager = supervisor.kind();
-    let is_unseen = |(spec, cgroup): &&mut Up<'_>| cgroup.is_none() && spec.limits != Limits::default();
+    let is_unseen = |(spec, cgroup): &&mut Up<'_>| {
+        manager != Manager::Launchd && cgroup.is_none() && spec.limits != Limits::default()
+    };
     let mut unseen: Vec<&mut Up<'_>> = up.iter_mut().filter(is_unseen).collect();
     if !unseen.is_empty() {
         let ask =

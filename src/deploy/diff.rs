@@ -7,6 +7,7 @@ use camino::Utf8Path;
 use serde::Serialize;
 use similar::TextDiff;
 
+use crate::service::render::launchd::DEFINITION;
 use crate::supervisor::Manager;
 
 /// What changes in a file.
@@ -113,7 +114,8 @@ pub fn needs_restart(manager: Manager, old: &[u8], new: &[u8]) -> Option<String>
     let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
     let settings = |text| match manager {
         Manager::Runner => settings(before_service(text), &LIVE_FOR_RUNNER),
-        Manager::Systemd | Manager::Launchd => settings(text, &LIVE),
+        Manager::Systemd => settings(text, &LIVE),
+        Manager::Launchd => properties(text),
     };
     let (old, new) = (settings(&old), settings(&new));
     let differs = |key: &&&str| old.get(**key) != new.get(**key);
@@ -123,6 +125,24 @@ pub fn needs_restart(manager: Manager, old: &[u8], new: &[u8]) -> Option<String>
 /// The settings of a definition for the runner stand before its function.
 fn before_service(text: &str) -> &str {
     text.split("\nservice() {").next().unwrap_or_default()
+}
+
+/// Every key of a property list with its lines: launchd takes over none of them while it runs a job. That the digest
+/// differs is no news.
+fn properties(text: &str) -> BTreeMap<&str, Vec<&str>> {
+    let mut properties: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut of = "";
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(key) = line.strip_prefix("\t<key>").and_then(|rest| rest.strip_suffix("</key>")) {
+            of = key;
+        } else if line.contains(DEFINITION) {
+            lines.next();
+        } else {
+            properties.entry(of).or_default().push(line);
+        }
+    }
+    properties
 }
 
 /// Every setting that is not live, with its values in their order.

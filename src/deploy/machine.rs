@@ -16,7 +16,8 @@ impl Machine {
     pub fn of(head: &[u8]) -> Option<Self> {
         match head {
             // e_machine is at 18, in the byte order that EI_DATA at 5 tells; only little-endian ones are known here.
-            [0x7f, b'E', b'L', b'F', _, 1, ..] => {
+            // The system is EI_OSABI at 7: that of Linux is nobody's in particular, the BSDs have their own.
+            [0x7f, b'E', b'L', b'F', _, 1, _, 0 | 3, ..] => {
                 let arch = match (head.get(4)?, u16::from_le_bytes([*head.get(18)?, *head.get(19)?])) {
                     (2, 62) => "x86_64",
                     (2, 183) => "aarch64",
@@ -79,7 +80,9 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_not_judged() {
-        for head in [&b"#!/bin/sh\nexit 0\n    "[..], b"", b"\x7fELF", &elf(1, 3)] {
+        let mut freebsd = elf(2, 62);
+        freebsd[7] = 9;
+        for head in [&b"#!/bin/sh\nexit 0\n    "[..], b"", b"\x7fELF", &elf(1, 3), &freebsd] {
             assert_eq!(Machine::of(head), None);
         }
     }

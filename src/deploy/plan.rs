@@ -11,12 +11,12 @@ use thiserror::Error;
 use super::diff::{self, Difference};
 use super::release::Wanted;
 use super::survey::{Observed, ProgramFound, Refs, UnitObserved};
-use crate::host::{Batch, Content, FileFound, HostPath, Put};
+use crate::host::{Base, Batch, Content, FileFound, HostPath, Put};
 use crate::service::record::Record;
 use crate::service::render::runner::PROGRAM;
 use crate::service::render::{self, Placement, RenderError, header};
-use crate::service::spec::Stop;
-use crate::supervisor::{Choice, Manager, State, layout};
+use crate::service::spec::{Scope, Stop};
+use crate::supervisor::{Choice, Definition, Manager, State, launchd, layout};
 
 /// How many releases of a unit stay.
 const KEEP: usize = 3;
@@ -49,6 +49,9 @@ pub struct Plan {
     /// The files themselves.
     #[serde(skip)]
     pub batch: Batch,
+    /// Those that only root may write or remove, after the others.
+    #[serde(skip)]
+    pub roots: Batch,
 }
 
 /// A program that is shipped.
@@ -79,6 +82,9 @@ pub struct Move {
     pub unit: String,
     /// Who has it.
     pub from: Manager,
+    /// What defines it there.
+    #[serde(skip)]
+    pub definition: Definition,
     /// How what runs now is ended.
     #[serde(skip)]
     pub stop: Stop,
@@ -134,6 +140,24 @@ pub enum Obstacle {
         /// What the host is.
         host: String,
     },
+    /// A daemon of the system is root's to install, and the account may not act as root.
+    #[error("{unit} is for the whole system, and sudo does not let {user} act as root: {detail}")]
+    NoRoot {
+        /// Unit.
+        unit: String,
+        /// Login name.
+        user: String,
+        /// What sudo said.
+        detail: String,
+    },
+    /// A daemon of that name is somebody else's.
+    #[error("{path} is a daemon of {user} and is left alone")]
+    OtherUser {
+        /// Its path there.
+        path: Utf8PathBuf,
+        /// Whose.
+        user: String,
+    },
     /// The unit cannot be written down for this host.
     #[error("{unit}: {error}")]
     Render {
@@ -155,6 +179,10 @@ impl Obstacle {
                 Some("install it there, or name a file of this machine with a `/` in its path".into())
             }
             Self::WrongMachine { .. } => Some("build it for the host's system and processor".into()),
+            Self::NoRoot { user, .. } => {
+                Some(format!("a line `{user} ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets it"))
+            }
+            Self::OtherUser { .. } => Some("rename the service, or give it `scope = \"user\"`".into()),
             Self::Render { .. } => None,
         }
     }
@@ -197,8 +225,11 @@ pub fn plan(host: &str, wanted: &[Wanted], observed: &Observed, choices: Choices
         planner.slices();
     }
     // The unit file is what switches, so it comes after all that it points to.
-    planner.plan.batch.puts.extend(units);
+    let (roots, own) = units.into_iter().partition(|put: &Put| put.path.base == Base::Root);
+    planner.plan.roots.puts = roots;
+    planner.plan.batch.puts.extend::<Vec<Put>>(own);
     planner.prune();
+    planner.check_root(wanted);
     if planner.obstacles.is_empty() { Ok(planner.plan) } else { Err(planner.obstacles) }
 }
 
@@ -213,6 +244,8 @@ impl Plan {
     #[must_use]
     pub fn only_lingers(&self) -> bool {
         self.batch.puts.is_empty()
+            && self.roots.puts.is_empty()
+            && self.roots.removes.is_empty()
             && self.moves.is_empty()
             && self.batch.removes.is_empty()
             && self.enable.is_empty()
@@ -234,7 +267,8 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(manager) = self.manager.filter(|manager| *manager != Manager::Systemd) {
-            writeln!(f, "  under the {manager}, {}", Choice { manager, why: self.because })?;
+            let article = if manager == Manager::Runner { "the " } else { "" };
+            writeln!(f, "  under {article}{manager}, {}", Choice { manager, why: self.because })?;
         }
         for unit in &self.moves {
             writeln!(f, "~ stop {} and take it away from {}", unit.unit, unit.from)?;
@@ -286,6 +320,10 @@ impl Planner<'_> {
     fn unit(&mut self, wanted: &Wanted, found: &UnitObserved) -> Option<Put> {
         let path = self.definition(wanted);
         let shown = self.absolute(&path);
+        if let Some(user) = self.other_user(found) {
+            self.obstacles.push(Obstacle::OtherUser { path: shown, user });
+            return None;
+        }
         let installed = match &found.file {
             None => None,
             Some(file) => match header::parse(&file.content) {
@@ -442,7 +480,7 @@ impl Planner<'_> {
             self.plan.files.push(FileChange { path, difference: Difference::Secret });
         }
         self.plan.notes.extend(draft.rendered.notes.iter().cloned());
-        self.plan.reload = true;
+        self.plan.reload |= self.reloads();
         self.outdated.insert(unit.to_owned(), outdated(found, release));
         self.keep_running(wanted, found, &draft.record, why);
         Put { path, mode: 0o644, content: Content::Bytes(draft.rendered.bytes) }
@@ -454,12 +492,15 @@ impl Planner<'_> {
             self.start(wanted, found, false, why.unwrap_or_else(|| "no service manager runs yet".into()));
             return;
         };
-        self.plan.reload |= status.needs_reload;
+        self.plan.reload |= status.needs_reload && self.reloads();
         // Of a unit without a file the manager tells what it once was.
-        match status.no_boot {
-            Some(reason) => self.plan.notes.push(format!("{} does not start at boot: {reason}", wanted.spec.unit)),
-            None if !status.enabled || found.file.is_none() => self.plan.enable.push(wanted.spec.unit.to_string()),
-            None => {}
+        if let Some(reason) = status.no_boot {
+            self.plan.notes.push(format!("{} does not start at boot: {reason}", wanted.spec.unit));
+        }
+        // An override of launchd's is taken away even where a boot alone starts nothing.
+        let can_be = status.no_boot.is_none() || !self.reloads();
+        if can_be && (!status.enabled || found.file.is_none()) {
+            self.plan.enable.push(wanted.spec.unit.to_string());
         }
         let is_old =
             || status.started_usec.is_some_and(|started| record.outdates(started, self.observed.facts.now_usec));
@@ -475,7 +516,12 @@ impl Planner<'_> {
                 self.start(wanted, found, true, why.unwrap_or_else(|| "its runner has died".to_owned()));
             }
             State::Running { .. } | State::Starting | State::Stopping => {
-                if let Some(why) = why.or_else(|| is_old().then(|| "it runs an older release".to_owned())) {
+                let is_loaded_old = status.needs_reload && !self.reloads();
+                let why = why
+                    .or_else(|| is_old().then(|| "it runs an older release".to_owned()))
+                    .or_else(|| is_loaded_old.then(|| "launchd has loaded another definition".to_owned()))
+                    .or_else(|| status.also.first().map(|other| format!("launchd has it twice, also as {other}")));
+                if let Some(why) = why {
                     self.start(wanted, found, true, why);
                 }
             }
@@ -487,11 +533,11 @@ impl Planner<'_> {
         let unit = wanted.spec.unit.as_str();
         for from in &found.elsewhere {
             let stop = found.record.as_ref().map_or(&wanted.spec.stop, |record| &record.spec.stop).clone();
-            self.plan.moves.push(Move { unit: unit.to_owned(), from: *from, stop });
-            let removes = &mut self.plan.batch.removes;
-            removes.push(layout::definition(*from, unit));
-            if *from == Manager::Runner {
-                removes.extend([layout::record(unit), layout::cgroup_link(unit)]);
+            self.plan.moves.push(Move { unit: unit.to_owned(), from: from.manager(), definition: *from, stop });
+            let batch = if from.is_roots() { &mut self.plan.roots } else { &mut self.plan.batch };
+            batch.removes.push(from.path(unit));
+            if *from == Definition::Script {
+                batch.removes.extend([layout::record(unit), layout::cgroup_link(unit)]);
             }
         }
     }
@@ -551,14 +597,39 @@ impl Planner<'_> {
         let foreign = self.observed.slices.get(slice).and_then(Option::as_ref).is_some_and(is_foreign);
         let extra = match self.observed.choice.manager {
             Manager::Runner => Some(PROGRAM.sha256.clone()),
-            Manager::Systemd | Manager::Launchd => (!foreign).then(|| format!("{slice}.slice")),
+            Manager::Launchd => None,
+            Manager::Systemd => (!foreign).then(|| format!("{slice}.slice")),
         };
         record.sha256.clone().into_iter().chain(extra).collect()
     }
 
     /// What defines a unit for the host's manager.
     fn definition(&self, wanted: &Wanted) -> HostPath {
-        layout::definition(self.observed.choice.manager, wanted.spec.unit.as_str())
+        Definition::of(self.observed.choice.manager, wanted.spec.scope).path(wanted.spec.unit.as_str())
+    }
+
+    /// Tells whether the manager takes over what is new of a definition while it runs the unit; launchd never does.
+    fn reloads(&self) -> bool {
+        self.observed.choice.manager != Manager::Launchd
+    }
+
+    /// The account that a daemon runs as which is there already, where that is not ours.
+    fn other_user(&self, found: &UnitObserved) -> Option<String> {
+        let user = launchd::user_of(&found.file.as_ref()?.content)?;
+        (user != self.observed.facts.user).then_some(user)
+    }
+
+    /// Nothing is begun that only root could end.
+    fn check_root(&mut self, wanted: &[Wanted]) {
+        let Some(detail) = self.observed.told.why_no_root() else { return };
+        if self.observed.choice.manager != Manager::Launchd || self.plan.is_empty() {
+            return;
+        }
+        let mut daemons = wanted.iter().filter(|wanted| wanted.spec.scope == Scope::System);
+        if let Some(daemon) = daemons.next() {
+            let (unit, user) = (daemon.spec.unit.to_string(), self.observed.facts.user.clone());
+            self.obstacles.push(Obstacle::NoRoot { unit, user, detail });
+        }
     }
 
     fn absolute(&self, path: &HostPath) -> Utf8PathBuf {

@@ -9,9 +9,10 @@ use crate::host::{Answer, Ask, Base, Facts, FileFound, HostPath, Observation, Qu
 use crate::service::record::Record;
 use crate::service::render::header;
 use crate::service::render::{Systemd, Target};
-use crate::service::spec::{Program, SliceName};
-use crate::supervisor::registry::{self, Registry};
-use crate::supervisor::{Choice, Manager, UnitStatus, layout};
+use crate::service::spec::{Program, Scope, SliceName};
+use crate::supervisor::launchd::look;
+use crate::supervisor::told::{self, Told};
+use crate::supervisor::{Choice, Definition, Manager, UnitStatus, layout};
 
 /// What was found on a host.
 #[derive(Debug, Clone)]
@@ -22,8 +23,8 @@ pub struct Observed {
     pub choice: Choice,
     /// What that reads; of systemd the version is known once it was asked.
     pub target: Target,
-    /// What runners noted there.
-    pub registry: Registry,
+    /// What the managers told without being asked by themselves.
+    pub told: Told,
     /// Whether the program of the runner is there.
     pub has_runner: bool,
     /// Slice files by name.
@@ -47,8 +48,8 @@ impl Observed {
 pub struct UnitObserved {
     /// What defines it for the host's manager.
     pub file: Option<FileFound>,
-    /// The other managers for which it has a definition of ours.
-    pub elsewhere: Vec<Manager>,
+    /// The other definitions of ours that it has.
+    pub elsewhere: Vec<Definition>,
     /// The record of the release in effect, where it is legible.
     pub record: Option<Record>,
     /// Its releases, each with the digest of its secrets.
@@ -131,11 +132,13 @@ impl Refs {
 #[must_use]
 pub fn query(wanted: &[Wanted], wish: Option<Manager>) -> Query {
     let mut asks = vec![Ask::Tree(layout::refs()), Ask::Size(layout::runner_program())];
-    asks.extend(registry::asks(wish));
+    let units: Vec<String> = wanted.iter().map(|unit| unit.spec.unit.to_string()).collect();
+    let is_daemon = wanted.iter().any(|unit| unit.spec.scope == Scope::System);
+    asks.extend(told::asks(wish, &units, &if is_daemon { look::Scope::Root } else { look::Scope::All }));
     asks.extend(slices(wanted).into_iter().map(|slice| Ask::File(layout::unit_file(&format!("{slice}.slice")))));
     for unit in wanted {
         let name = unit.spec.unit.as_str();
-        asks.extend(Manager::ALL.map(|manager| Ask::File(layout::definition(manager, name))));
+        asks.extend(Definition::ALL.map(|kind| Ask::File(kind.path(name))));
         asks.push(Ask::File(layout::current_spec(name)));
         asks.push(Ask::Tree(layout::unit(name)));
         asks.push(match (&unit.spec.program, &unit.payload) {
@@ -155,11 +158,12 @@ pub fn read(wanted: &[Wanted], observation: Observation, wish: Option<Manager>) 
     let choice = Manager::choose(&observation.facts, wish);
     let target = match choice.manager {
         Manager::Runner => Target::Runner(layout::runner(&observation.facts)),
-        Manager::Systemd | Manager::Launchd => Target::Systemd(Systemd::default()),
+        Manager::Launchd => Target::Launchd(layout::launchd(&observation.facts)),
+        Manager::Systemd => Target::Systemd(Systemd::default()),
     };
     let mut answers = observation.answers.into_iter();
     let (Answer::Tree(marks), Answer::Size(runner)) = (answers.next()?, answers.next()?) else { return None };
-    let registry = Registry::read(&mut answers)?;
+    let told = Told::read(&mut answers)?;
     let refs = Refs::read(marks.keys().map(Utf8PathBuf::as_path));
     let mut found = BTreeMap::new();
     for slice in slices(wanted) {
@@ -171,14 +175,15 @@ pub fn read(wanted: &[Wanted], observation: Observation, wish: Option<Manager>) 
         units.push(read_unit(unit, choice.manager, &mut answers)?);
     }
     let has_runner = runner.is_some();
-    Some(Observed { facts: observation.facts, choice, target, registry, has_runner, slices: found, refs, units })
+    Some(Observed { facts: observation.facts, choice, target, told, has_runner, slices: found, refs, units })
 }
 
 fn read_unit(wanted: &Wanted, manager: Manager, answers: &mut impl Iterator<Item = Answer>) -> Option<UnitObserved> {
     let (mut file, mut elsewhere) = (None, Vec::new());
-    for other in Manager::ALL {
+    let own = Definition::of(manager, wanted.spec.scope);
+    for other in Definition::ALL {
         let Answer::File(found) = answers.next()? else { return None };
-        if other == manager {
+        if other == own {
             file = found;
         } else if found.is_some_and(|file| header::parse(&file.content).is_some()) {
             elsewhere.push(other);

@@ -8,42 +8,45 @@ use super::apply::{ApplyError, Order, connect_if_any, lock};
 use super::event::{Event, Sink};
 use super::plan::Obstacle;
 use super::survey::Refs;
-use crate::host::{Answer, Ask, Batch, Facts, FileFound, Host, Observation, Query};
+use crate::host::{self, Answer, Ask, Batch, Facts, FileFound, Host, Observation, Query};
 use crate::lifecycle::graceful_shutdown;
 use crate::service::record::Record;
 use crate::service::render::header;
 use crate::service::spec::Stop;
-use crate::supervisor::registry::{self, Registry};
-use crate::supervisor::{Approach, Manager, Supervisor, layout};
+use crate::supervisor::launchd::look;
+use crate::supervisor::told::{self, Told};
+use crate::supervisor::{Approach, Definition, Manager, Supervisor, layout};
 
 /// What was found of the units that are to go.
 struct Leaving {
     unit: String,
-    /// What defines it, for each manager.
-    files: Vec<(Manager, FileFound)>,
+    /// What defines it.
+    files: Vec<(Definition, FileFound)>,
     record: Option<Record>,
     /// Whether releases of it are there.
     releases: bool,
-    /// Whether a runner noted something of it.
-    noted: bool,
+    /// The managers that know of it all the same.
+    known_by: Vec<Manager>,
+    /// Names of the logs that launchd wrote for it, and of what their rotation makes.
+    job_logs: Vec<String>,
 }
 
 impl Leaving {
     fn is_there(&self) -> bool {
-        !self.files.is_empty() || self.releases || self.noted
+        !self.files.is_empty() || self.releases || !self.known_by.is_empty()
     }
 
-    /// The managers that have it by a definition of ours.
-    fn managers(&self) -> impl Iterator<Item = Manager> {
-        let ours = |(_, file): &&(Manager, FileFound)| header::parse(&file.content).is_some();
-        self.files.iter().filter(ours).map(|(manager, _)| *manager)
+    /// Its definitions that are ours.
+    fn definitions(&self) -> impl Iterator<Item = Definition> {
+        let ours = |(_, file): &&(Definition, FileFound)| header::parse(&file.content).is_some();
+        self.files.iter().filter(ours).map(|(definition, _)| *definition)
     }
 
     /// Whether this manager may run it: what is without a definition may still be known to the host's own.
     fn is_under(&self, manager: Manager, own: Manager) -> bool {
-        self.managers().any(|has| has == manager)
-            || (manager == own && self.managers().next().is_none())
-            || (manager == Manager::Runner && self.noted)
+        self.definitions().any(|definition| definition.manager() == manager)
+            || (manager == own && self.definitions().next().is_none())
+            || self.known_by.contains(&manager)
     }
 }
 
@@ -82,10 +85,11 @@ pub async fn uninstall(
             events(Event::Stopped { unit: unit.unit.clone(), by: stopped.by });
         }
         let here: Vec<String> = here.iter().map(|unit| unit.unit.clone()).collect();
-        supervisor.disable(&here).await?;
+        supervisor.forget(&here).await?;
         supervisors.push((supervisor, here));
     }
-    let (batch, slices) = removal(&leaving, refs);
+    let (batch, roots, slices) = removal(&leaving, refs);
+    host::change_as_root(host.as_ref(), &roots).await?;
     host.change(&batch, &|_| ()).await?;
     for (supervisor, here) in &supervisors {
         for slice in &slices {
@@ -105,10 +109,10 @@ pub async fn uninstall(
 }
 
 fn query(units: &[String]) -> Query {
-    let mut asks = vec![Ask::Tree(layout::refs())];
-    asks.extend(registry::asks(None));
+    let mut asks = vec![Ask::Tree(layout::refs()), Ask::Folder(layout::logs())];
+    asks.extend(told::asks(None, units, &look::Scope::All));
     for unit in units {
-        asks.extend(Manager::ALL.map(|manager| Ask::File(layout::definition(manager, unit))));
+        asks.extend(Definition::ALL.map(|kind| Ask::File(kind.path(unit))));
         asks.push(Ask::File(layout::current_spec(unit)));
         asks.push(Ask::Tree(layout::unit(unit)));
     }
@@ -116,30 +120,36 @@ fn query(units: &[String]) -> Query {
 }
 
 fn read(units: &[String], observation: Observation) -> Option<(Refs, Vec<Leaving>)> {
+    let is_mac = observation.facts.os == "Darwin";
     let mut answers = observation.answers.into_iter();
-    let Answer::Tree(marks) = answers.next()? else { return None };
+    let (Answer::Tree(marks), Answer::Folder(logs)) = (answers.next()?, answers.next()?) else { return None };
     let refs = Refs::read(marks.keys().map(Utf8PathBuf::as_path));
-    let registry = Registry::read(&mut answers)?;
+    let told = Told::read(&mut answers)?;
     let mut leaving = Vec::with_capacity(units.len());
     for unit in units {
         let mut files = Vec::new();
-        for manager in Manager::ALL {
+        for definition in Definition::ALL {
             let Answer::File(file) = answers.next()? else { return None };
-            files.extend(file.map(|file| (manager, file)));
+            files.extend(file.map(|file| (definition, file)));
         }
         let (Answer::File(record), Answer::Tree(tree)) = (answers.next()?, answers.next()?) else { return None };
         let record = record.and_then(|file| Record::parse(&file.content));
-        let (releases, noted) = (!tree.is_empty(), registry.knows(unit));
-        leaving.push(Leaving { unit: unit.clone(), files, record, releases, noted });
+        let (releases, known_by) = (!tree.is_empty(), told.known_by(unit));
+        let is_log = |name: &&String| {
+            let rest = name.strip_prefix(unit.as_str()).and_then(|rest| rest.strip_prefix(".log"));
+            is_mac && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let job_logs = logs.keys().filter(is_log).cloned().collect();
+        leaving.push(Leaving { unit: unit.clone(), files, record, releases, known_by, job_logs });
     }
     Some((refs, leaving))
 }
 
 /// A unit that somebody else defined is left alone, unless there is one of ours by that name too.
 fn refuse_foreign(host: &Arc<dyn Host>, leaving: &[Leaving], facts: &Facts) -> Result<(), ApplyError> {
-    let foreign = leaving.iter().filter(|unit| unit.managers().next().is_none());
+    let foreign = leaving.iter().filter(|unit| unit.definitions().next().is_none());
     let obstacles: Vec<Obstacle> = foreign
-        .flat_map(|unit| unit.files.iter().map(|(manager, _)| layout::definition(*manager, &unit.unit)))
+        .flat_map(|unit| unit.files.iter().map(|(definition, _)| definition.path(&unit.unit)))
         .filter_map(|path| layout::absolute(&path, facts))
         .map(|path| Obstacle::Foreign { path })
         .collect();
@@ -149,14 +159,18 @@ fn refuse_foreign(host: &Arc<dyn Host>, leaving: &[Leaving], facts: &Facts) -> R
     Err(ApplyError::Obstacles { host: host.name().to_owned(), obstacles })
 }
 
-/// What is removed, and the slices that nobody needs any more.
-fn removal(leaving: &[Leaving], mut refs: Refs) -> (Batch, Vec<String>) {
-    let mut batch = Batch::default();
+/// What is removed, what of that is root's, and the slices that nobody needs any more.
+fn removal(leaving: &[Leaving], mut refs: Refs) -> (Batch, Batch, Vec<String>) {
+    let (mut batch, mut roots) = (Batch::default(), Batch::default());
     for unit in leaving {
         // What defines it first: without that nothing points to the rest.
-        batch.removes.extend(unit.managers().map(|manager| layout::definition(manager, &unit.unit)));
+        for definition in unit.definitions() {
+            let batch = if definition.is_roots() { &mut roots } else { &mut batch };
+            batch.removes.push(definition.path(&unit.unit));
+        }
         batch.removes.extend([layout::record(&unit.unit), layout::damaged_record(&unit.unit), layout::log(&unit.unit)]);
         batch.removes.push(layout::cgroup_link(&unit.unit));
+        batch.removes.extend(unit.job_logs.iter().map(|name| layout::in_logs(name)));
         batch.removes.push(layout::unit(&unit.unit));
         // systemd takes away the link of a unit only as long as that has a file.
         batch.removes.push(layout::wanted_link(&unit.unit));
@@ -168,7 +182,7 @@ fn removal(leaving: &[Leaving], mut refs: Refs) -> (Batch, Vec<String>) {
     batch.prune.push(layout::wanted_links());
     batch.prune.extend(layout::empty_folders());
     let slices = orphans.iter().filter_map(|target| target.strip_suffix(".slice")).map(str::to_owned).collect();
-    (batch, slices)
+    (batch, roots, slices)
 }
 
 async fn prove_gone(
@@ -185,7 +199,8 @@ async fn prove_gone(
         }
         managers.push(supervisor.kind());
     }
-    let definitions = managers.into_iter().map(|manager| layout::definition(manager, unit));
+    let definitions = Definition::ALL.into_iter().filter(|kind| managers.contains(&kind.manager()));
+    let definitions = definitions.map(|kind| kind.path(unit));
     let asks = definitions.chain([layout::unit(unit)]).map(Ask::Size).collect();
     let found = host.query(&Query { asks }).await?.answers;
     if found.iter().any(|answer| *answer != Answer::Size(None)) {

@@ -175,7 +175,9 @@ impl Gate<'_> {
                 let path = HostPath::new(Base::Cgroup, path);
                 Query { asks: vec![Ask::Cgroup(path.clone()), Ask::Listeners(path)] }
             }
-            (None, Supervisor::Runner(_)) => Query { asks: vec![Ask::Sockets(self.processes().await?)] },
+            (None, Supervisor::Launchd(_) | Supervisor::Runner(_)) => {
+                Query { asks: vec![Ask::Sockets(self.processes().await?)] }
+            }
             (None, Supervisor::Systemd(_)) => return Ok((None, None)),
         };
         let observation =

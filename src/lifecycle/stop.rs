@@ -121,6 +121,8 @@ pub async fn graceful_shutdown(
         Err(reason) => (false, Some(reason)),
     };
 
+    // The time that it has begins when it has been told.
+    supervisor.begin_stop(unit).await.map_err(failed)?;
     let job = supervisor.stop(unit, stop.term + AFTER_KILL);
     tokio::pin!(job);
     let by_kill = tokio::select! {

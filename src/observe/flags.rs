@@ -52,11 +52,13 @@ pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
     flag(FlagKind::Drift, drift(seen), Some(format!("unitbee plan -H {host}")));
     let delegate = "sudo systemctl edit user@.service, with Delegate=cpu memory pids, and a reboot";
     let mend = match seen.manager {
+        Some(Manager::Launchd) => None,
         _ if are_delegated(seen.cgroup) => verb("restart"),
         Some(Manager::Runner) => None,
         _ => Some(delegate.to_owned()),
     };
     flag(FlagKind::LimitNotEffective, limits(seen), mend);
+    flag(FlagKind::Duplicate, duplicate(seen), verb("restart"));
     let (reason, mend) = not_persistent(seen).unzip();
     flag(FlagKind::NotPersistent, reason, mend.flatten());
     flags
@@ -128,12 +130,23 @@ fn limits(seen: &Seen<'_>) -> Option<String> {
     limit_gap(seen.manager?, limits, seen.cgroup, status.unlimited.as_deref())
 }
 
+/// The limits that launchd has no way to hold a unit to, in words.
+fn uncapped(limits: &Limits) -> String {
+    let wished =
+        [("cpu", limits.cpu_percent.is_some()), ("memory", limits.memory.is_some()), ("tasks", limits.tasks.is_some())];
+    let names: Vec<&str> = wished.into_iter().filter_map(|(name, is_wished)| is_wished.then_some(name)).collect();
+    format!("{}: launchd has no such cap", names.join(", "))
+}
+
 /// Which limits of a running unit do not hold, in words. What was configured, and what a runner says of it, proves nothing:
 /// only the cgroup's own files tell what holds. `without` is why there is no cgroup, where the manager knows.
 #[must_use]
 pub fn limit_gap(manager: Manager, limits: &Limits, cgroup: Option<&Cgroup>, without: Option<&str>) -> Option<String> {
     if !are_any(limits) {
         return None;
+    }
+    if manager == Manager::Launchd {
+        return Some(uncapped(limits));
     }
     let Some(cgroup) = cgroup else {
         return Some(without.unwrap_or("the host has no cgroup v2 tree for it").to_owned());
@@ -200,14 +213,22 @@ fn holds_quota(control: &impl Fn(&'static str) -> Result<String, String>, percen
     }
 }
 
+fn duplicate(seen: &Seen<'_>) -> Option<String> {
+    let also = &seen.status?.also;
+    (!also.is_empty()).then(|| format!("launchd has it more than once, also as {}", also.join(", ")))
+}
+
 fn unsupervised(seen: &Seen<'_>) -> Option<String> {
     seen.status?.unsupervised.then(|| "its runner has died: nothing starts it again when it ends".to_owned())
 }
 
 fn not_persistent(seen: &Seen<'_>) -> Option<(String, Option<String>)> {
     let status = seen.status;
-    if let Some((status, reason)) = status.and_then(|status| Some((status, status.no_boot?))) {
-        return status.installed.then(|| (format!("it does not start at boot: {reason}"), None));
+    let is_off = seen.manager == Some(Manager::Launchd) && status.is_some_and(|status| !status.enabled);
+    if let Some((status, reason)) = status.filter(|_| !is_off).and_then(|status| Some((status, status.no_boot?))) {
+        let mend = (seen.manager == Some(Manager::Launchd))
+            .then(|| "scope = \"system\" in the manifest, which needs sudo on the host".to_owned());
+        return status.installed.then(|| (format!("it does not start at boot: {reason}"), mend));
     }
     if seen.manager != Some(Manager::Runner) && seen.facts.systemd && !seen.facts.linger {
         let user = &seen.facts.user;

@@ -14,13 +14,17 @@ use crate::lifecycle::health::{Probe, Prober};
 use crate::lifecycle::http::HttpError;
 use crate::service::record::Record;
 use crate::service::spec::UnitSpec;
-use crate::supervisor::registry::{self, Registry};
+use crate::supervisor::launchd::look;
+use crate::supervisor::told::{self, Told};
 use crate::supervisor::{
-    self, Choice, Flag, Manager, Missing, State, Supervisor, SupervisorError, Transport, UnitStatus, layout,
+    self, Choice, Definition, Flag, Manager, Missing, State, Supervisor, SupervisorError, Transport, UnitStatus, layout,
 };
 
 /// How long a service may take to answer when somebody just looks.
 const PROBE: Duration = Duration::from_secs(2);
+
+/// The managers that give a unit a cgroup.
+const CGROUPS: [Manager; 2] = [Manager::Systemd, Manager::Runner];
 
 /// A unit that is looked at.
 #[derive(Debug, Clone)]
@@ -44,7 +48,7 @@ pub struct Row {
     pub service: String,
     /// Instance.
     pub instance: String,
-    /// `systemd`, `runner`.
+    /// `systemd`, `launchd`, `runner`.
     pub manager: Option<Manager>,
     /// Why it is that one.
     pub because: &'static str,
@@ -124,10 +128,10 @@ impl ObserveError {
 
 /// What the host's files say of one unit.
 struct Found {
-    /// What defines it, by manager.
-    files: BTreeMap<Manager, FileFound>,
+    /// What defines it.
+    files: BTreeMap<Definition, FileFound>,
     /// The one of the manager that is asked.
-    file: Option<FileFound>,
+    file: Option<(Definition, FileFound)>,
     record: Option<Record>,
     /// Cgroups, by the manager that made them.
     cgroups: BTreeMap<Manager, Cgroup>,
@@ -139,25 +143,29 @@ pub async fn status(
     subjects: &[Subject],
     wish: Option<Manager>,
 ) -> Result<Vec<Row>, ObserveError> {
-    let mut query = Query { asks: registry::asks(wish).into() };
+    let units: Vec<String> = subjects.iter().map(|subject| subject.unit.clone()).collect();
+    let mut query = Query { asks: told::asks(wish, &units, &look::Scope::All) };
     for subject in subjects {
-        query.asks.extend(Manager::ALL.map(|manager| Ask::File(layout::definition(manager, &subject.unit))));
+        query.asks.extend(Definition::ALL.map(|kind| Ask::File(kind.path(&subject.unit))));
         query.asks.push(Ask::File(layout::current_spec(&subject.unit)));
         let cgroup = |manager| Ask::Cgroup(layout::cgroup(manager, &subject.slice, &subject.unit));
-        query.asks.extend(Manager::ALL.map(cgroup));
+        query.asks.extend(CGROUPS.map(cgroup));
     }
     let (observation, approach) = supervisor::query(host, &query).await?;
     let garbled = || ObserveError::Garbled { host: host.name().to_owned() };
     let mut answers = observation.answers.into_iter();
-    let registry = Registry::read(&mut answers).ok_or_else(garbled)?;
+    let told = Told::read(&mut answers).ok_or_else(garbled)?;
     let mut found = read(answers).ok_or_else(garbled)?;
     let facts = observation.facts;
-    let installed: Vec<Manager> = found.iter().flat_map(|found| found.files.keys().copied()).collect();
+    let installed: Vec<Manager> =
+        found.iter().flat_map(|found| found.files.keys().map(|definition| definition.manager())).collect();
     let choice = Manager::of_installed(Manager::choose(&facts, wish), wish, &installed);
     for found in &mut found {
-        found.file = found.files.remove(&choice.manager);
+        found.files.retain(|definition, _| definition.manager() == choice.manager);
+        // Of two the daemon's counts, which is there from boot on.
+        found.file = found.files.remove(&Definition::Daemon).map(|file| (Definition::Daemon, file));
+        found.file = found.file.take().or_else(|| found.files.pop_first());
     }
-    let units: Vec<String> = subjects.iter().map(|subject| subject.unit.clone()).collect();
     // While the manager is asked what runs: of what does not, nobody reads the answer.
     let probing: Vec<_> =
         subjects.iter().zip(&found).map(|(subject, found)| begin_probe(host, subject, found)).collect();
@@ -168,13 +176,16 @@ pub async fn status(
         Err(error) => return Err(error.into()),
     };
     let statuses = match &supervisor {
-        Some(Supervisor::Runner(_)) => {
-            let status = |(unit, found): (&String, &Found)| {
-                let mut status = registry.status(&facts, unit, found.file.as_ref());
-                found.cgroups.get(&Manager::Runner).into_iter().for_each(|cgroup| status.count_in(cgroup));
-                Some(status)
+        Some(Supervisor::Launchd(_) | Supervisor::Runner(_)) => {
+            let status = |(unit, found): (&String, &Found)| -> Result<_, SupervisorError> {
+                let file = found.file.as_ref().map(|(definition, file)| (*definition, file));
+                let mut status = told.status(choice.manager, host.name(), &facts, unit, file)?;
+                if let (Some(status), Some(cgroup)) = (&mut status, found.cgroups.get(&Manager::Runner)) {
+                    status.count_in(cgroup);
+                }
+                Ok(status)
             };
-            units.iter().zip(&found).map(status).collect()
+            units.iter().zip(&found).map(status).collect::<Result<_, _>>()?
         }
         Some(supervisor) => supervisor.status(&units).await?.into_iter().map(Some).collect(),
         None => vec![None; units.len()],
@@ -199,14 +210,14 @@ fn read(mut answers: impl Iterator<Item = Answer>) -> Option<Vec<Found>> {
     while let Some(first) = answers.next() {
         let mut files = BTreeMap::new();
         let mut first = Some(first);
-        for manager in Manager::ALL {
+        for definition in Definition::ALL {
             let Answer::File(file) = first.take().or_else(|| answers.next())? else { return None };
-            files.extend(file.map(|file| (manager, file)));
+            files.extend(file.map(|file| (definition, file)));
         }
         let Answer::File(record) = answers.next()? else { return None };
         let record = record.and_then(|file| Record::parse(&file.content));
         let mut cgroups = BTreeMap::new();
-        for manager in Manager::ALL {
+        for manager in CGROUPS {
             let Answer::Cgroup(cgroup) = answers.next()? else { return None };
             cgroups.extend(cgroup.map(|cgroup| (manager, cgroup)));
         }
@@ -244,7 +255,7 @@ async fn look(
         facts,
         manager: supervisor.map(Supervisor::kind),
         unit: &subject.unit,
-        file: found.file.as_ref(),
+        file: found.file.as_ref().map(|(_, file)| file),
         record: found.record.as_ref(),
         cgroup: supervisor.and_then(|supervisor| found.cgroups.get(&supervisor.kind())),
         status: status.as_ref(),

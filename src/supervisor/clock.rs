@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::host::Facts;
 
 /// The host's clock, read once and carried on here.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Clock {
     host_usec: u64,
     read: Instant,

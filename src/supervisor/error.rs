@@ -55,13 +55,17 @@ pub enum SupervisorError {
         /// Where the manager that answers lives.
         cgroup: String,
     },
-    /// The manager is one that this version cannot talk to.
-    #[error("{host} is for {manager}, which this version of unitbee cannot talk to yet")]
-    NotYet {
+    /// launchd did not do what it was asked for.
+    #[error("{operation} {unit} on {host}: {fault}")]
+    Launchd {
         /// Host.
         host: String,
-        /// Which manager.
-        manager: super::Manager,
+        /// `start`, `enable`, …
+        operation: &'static str,
+        /// Unit without suffix.
+        unit: String,
+        /// Why, and what mends it.
+        fault: super::launchd::Fault,
     },
     /// The host did not do its part.
     #[error(transparent)]
@@ -90,6 +94,8 @@ pub enum Refusal {
 pub enum Missing {
     /// systemd does not run there.
     Systemd,
+    /// It is no Mac.
+    Launchd,
     /// The user's own manager does not run: nobody is logged in, and nothing keeps it.
     UserManager,
     /// The user's own manager does not run although linger keeps it: it was stopped, or has failed.
@@ -102,6 +108,7 @@ impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Systemd => "systemd is not its init",
+            Self::Launchd => "it is no Mac",
             Self::UserManager => "systemd keeps none for a user who is not logged in",
             Self::StoppedManager => "it does not run, although linger is on",
             Self::SessionBus => "it has no session bus (package dbus-user-session)",
@@ -126,7 +133,7 @@ impl SupervisorError {
                 Refusal::NoSuchProcess | Refusal::Other => None,
             },
             Self::Missing { missing, user, .. } => match missing {
-                Missing::Systemd => None,
+                Missing::Systemd | Missing::Launchd => None,
                 Missing::UserManager => Some(linger_command(user)),
                 Missing::StoppedManager => {
                     let quoted = shlex::try_quote(user).unwrap_or_default();
@@ -136,9 +143,7 @@ impl SupervisorError {
                     Some("install dbus-user-session on the host (or dbus-broker) and log in again".to_owned())
                 }
             },
-            Self::NotYet { .. } => {
-                Some("`--supervisor runner` runs services there under the runner of unitbee".to_owned())
-            }
+            Self::Launchd { fault, .. } => Some(fault.hint()),
             Self::Host(error) => error.hint(),
             Self::Refused { .. } | Self::Unanswered { .. } | Self::WrongManager { .. } => None,
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! <config>/systemd/user/<unit>.service, <slice>.slice     what systemd reads
 //! <config>/unitbee/<unit>.sh                              what the runner reads
+//! ~/Library/LaunchAgents/com.rbee.<unit>.plist            what launchd reads; of a daemon in /Library/LaunchDaemons
 //! <data>/unitbee/store/<sha256>/<name>                    programs, never changed in place
 //! <data>/unitbee/units/<unit>/spec.json                   the spec that is in effect
 //! <data>/unitbee/units/<unit>/<release>/{spec.json,env}   releases, never changed in place
@@ -14,21 +15,10 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Manager;
+use super::{Definition, Manager};
 use crate::host::{Base, Facts, HostPath};
-use crate::service::render::Runner;
-use crate::service::render::launchd::label;
 use crate::service::render::runner::{PROGRAM, RunnerProgram};
-
-/// What defines a unit for a manager.
-#[must_use]
-pub fn definition(manager: Manager, unit: &str) -> HostPath {
-    match manager {
-        Manager::Systemd => unit_file(&format!("{unit}.service")),
-        Manager::Runner => HostPath::new(Base::Config, format!("unitbee/{unit}.sh")),
-        Manager::Launchd => HostPath::new(Base::Home, format!("Library/LaunchAgents/{}.plist", label(unit))),
-    }
-}
+use crate::service::render::{Launchd, Runner};
 
 /// All definitions for the runner.
 #[must_use]
@@ -66,6 +56,12 @@ pub fn logs() -> HostPath {
     HostPath::new(Base::State, "unitbee/log")
 }
 
+/// What is in the folder of the logs by this name.
+#[must_use]
+pub fn in_logs(name: &str) -> HostPath {
+    HostPath::new(Base::State, format!("unitbee/log/{name}"))
+}
+
 /// The log files of a unit under the runner.
 #[must_use]
 pub fn log(unit: &str) -> HostPath {
@@ -76,6 +72,13 @@ pub fn log(unit: &str) -> HostPath {
 #[must_use]
 pub fn job_log(unit: &str) -> HostPath {
     HostPath::new(Base::State, format!("unitbee/log/{unit}.log"))
+}
+
+/// The account of a Mac with these facts, as property lists name it.
+#[must_use]
+pub fn launchd(facts: &Facts) -> Launchd {
+    let logs = absolute(&logs(), facts).unwrap_or_default();
+    Launchd { user: facts.user.clone(), home: facts.home.clone(), logs }
 }
 
 /// The program of the runner in the store.
@@ -94,7 +97,7 @@ pub fn runner(facts: &Facts) -> Runner {
 /// The line of the user's crontab that starts a unit at boot; `None` where no line can name its definition.
 #[must_use]
 pub fn boot_line(unit: &str, facts: &Facts) -> Option<String> {
-    let path = absolute(&definition(Manager::Runner, unit), facts)?;
+    let path = absolute(&Definition::Script.path(unit), facts)?;
     let word = crate::service::escape::sh::word(path.as_str()).ok()?;
     // cron(8) ends a command at the first bare percent sign.
     Some(format!("@reboot /bin/sh {} start # unitbee: {unit}", word.replace('%', "\\%")))

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{SupervisorError, layout};
+use super::Definition;
 use crate::host::{Answer, Ask, Facts};
 
 /// A kind of service manager.
@@ -40,8 +40,8 @@ impl fmt::Display for Choice {
 }
 
 impl Manager {
-    /// Those under which unitbee can install a service.
-    pub const ALL: [Self; 2] = [Self::Systemd, Self::Runner];
+    /// All that there are.
+    pub const ALL: [Self; 3] = [Self::Systemd, Self::Launchd, Self::Runner];
 
     /// Decides for a host: what is wished, else systemd where it is the init or the user has its bus, launchd on macOS, the
     /// runner everywhere else.
@@ -72,7 +72,7 @@ impl Manager {
     /// Asks under which managers units are installed.
     #[must_use]
     pub fn ask_installed(units: &[String]) -> Vec<Ask> {
-        units.iter().flat_map(|unit| Self::ALL.map(|manager| Ask::Size(layout::definition(manager, unit)))).collect()
+        units.iter().flat_map(|unit| Definition::ALL.map(|kind| Ask::Size(kind.path(unit)))).collect()
     }
 
     /// Finds the manager of units from the answers to [`ask_installed`](Self::ask_installed).
@@ -82,9 +82,10 @@ impl Manager {
         units: usize,
         answers: &mut impl Iterator<Item = Answer>,
     ) -> Choice {
-        let answers = answers.take(units * Self::ALL.len());
-        let is_there = |(manager, answer): (Self, Answer)| matches!(answer, Answer::Size(Some(_))).then_some(manager);
-        let installed: Vec<Self> = Self::ALL.into_iter().cycle().zip(answers).filter_map(is_there).collect();
+        let answers = answers.take(units * Definition::ALL.len());
+        let is_there =
+            |(kind, answer): (Definition, Answer)| matches!(answer, Answer::Size(Some(_))).then(|| kind.manager());
+        let installed: Vec<Self> = Definition::ALL.into_iter().cycle().zip(answers).filter_map(is_there).collect();
         Self::of_installed(Self::choose(facts, wish), wish, &installed)
     }
 
@@ -106,6 +107,9 @@ impl Manager {
             Self::Launchd => &[
                 "no cap on processor time or pooled memory",
                 "logs that are rotated only when a service is started, restarted or ensured",
+                "a start at login only, unless it is `scope = \"system\"`",
+                "restarts without end and at one pace",
+                "no way to find a process that left its group and its parent unseen",
             ],
             Self::Runner => &[
                 "no sandbox",
@@ -113,14 +117,6 @@ impl Manager {
                 "a start at boot only where cron runs",
                 "a process that leaves session, group and environment behind is not found without a cgroup",
             ],
-        }
-    }
-
-    /// Refuses a manager that cannot be had on a host.
-    pub(super) fn check(self, host: &str) -> Result<(), SupervisorError> {
-        match self {
-            Self::Systemd | Self::Runner => Ok(()),
-            Self::Launchd => Err(SupervisorError::NotYet { host: host.to_owned(), manager: self }),
         }
     }
 }

@@ -4,15 +4,18 @@
 //! that starts or stops something comes back when the manager says that it is done.
 
 mod clock;
+mod definition;
 mod error;
 pub mod launchd;
 pub mod layout;
 mod manager;
+pub mod poll;
 mod reason;
 pub mod registry;
 pub mod runner;
 pub mod status;
 pub mod systemd;
+pub mod told;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +23,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use self::definition::Definition;
 pub use self::error::{Missing, Refusal, SupervisorError};
+use self::launchd::Launchd;
 pub use self::manager::{Choice, Manager};
+use self::poll::{Poll, Polled};
 use self::runner::Runner;
 pub use self::status::{Flag, FlagKind, State, UnitStatus};
 use self::systemd::Systemd;
@@ -33,6 +39,8 @@ use crate::host::{Facts, Host, HostError, Observation, Query};
 pub enum Supervisor {
     /// systemd's user manager.
     Systemd(Systemd),
+    /// launchd of macOS.
+    Launchd(Launchd),
     /// The runner that unitbee brings along.
     Runner(Runner),
 }
@@ -151,10 +159,10 @@ impl Supervisor {
         facts: &Facts,
         manager: Manager,
     ) -> Result<Self, SupervisorError> {
-        manager.check(host.name())?;
         match manager {
             Manager::Runner => Ok(Self::Runner(Runner::on(host, facts))),
-            _ => Systemd::connect(approach.0, host, facts).await.map(Self::Systemd),
+            Manager::Launchd => Ok(Self::Launchd(Launchd::on(host, facts))),
+            Manager::Systemd => Systemd::connect(approach.0, host, facts).await.map(Self::Systemd),
         }
     }
 
@@ -169,6 +177,7 @@ impl Supervisor {
     pub fn kind(&self) -> Manager {
         match self {
             Self::Systemd(_) => Manager::Systemd,
+            Self::Launchd(_) => Manager::Launchd,
             Self::Runner(_) => Manager::Runner,
         }
     }
@@ -178,7 +187,7 @@ impl Supervisor {
     pub fn transport(&self) -> Transport {
         match self {
             Self::Systemd(systemd) => systemd.transport(),
-            Self::Runner(_) => Transport::Shell,
+            Self::Launchd(_) | Self::Runner(_) => Transport::Shell,
         }
     }
 
@@ -186,7 +195,7 @@ impl Supervisor {
     pub async fn version(&self) -> Result<Option<u32>, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.version().await,
-            Self::Runner(_) => Ok(None),
+            Self::Launchd(_) | Self::Runner(_) => Ok(None),
         }
     }
 
@@ -195,6 +204,7 @@ impl Supervisor {
     pub fn now(&self) -> i64 {
         match self {
             Self::Systemd(systemd) => systemd.now(),
+            Self::Launchd(launchd) => launchd.now(),
             Self::Runner(runner) => runner.now(),
         }
     }
@@ -203,6 +213,7 @@ impl Supervisor {
     pub async fn status(&self, units: &[String]) -> Result<Vec<UnitStatus>, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.status(units).await,
+            Self::Launchd(launchd) => launchd.status(units).await,
             Self::Runner(runner) => runner.status(units).await,
         }
     }
@@ -211,6 +222,7 @@ impl Supervisor {
     pub async fn status_of(&self, unit: &str) -> Result<UnitStatus, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.status_of(unit).await,
+            Self::Launchd(launchd) => launchd.status_of(unit).await,
             Self::Runner(runner) => runner.status_of(unit).await,
         }
     }
@@ -219,6 +231,8 @@ impl Supervisor {
     pub async fn daemon_reload(&self) -> Result<(), SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.daemon_reload().await,
+            // It reads a file when it loads it, and not again.
+            Self::Launchd(_) => Ok(()),
             Self::Runner(runner) => runner.daemon_reload().await,
         }
     }
@@ -227,8 +241,8 @@ impl Supervisor {
     pub async fn realize_limits(&self, unit: &str) -> Result<(), SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.realize_limits(unit).await,
-            // Its runner has done that when it took over the definition.
-            Self::Runner(_) => Ok(()),
+            // Its runner has done that when it took over the definition; launchd has none that a job could be held to.
+            Self::Launchd(_) | Self::Runner(_) => Ok(()),
         }
     }
 
@@ -236,6 +250,7 @@ impl Supervisor {
     pub async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.start(unit, deadline).await,
+            Self::Launchd(launchd) => launchd.start(unit, deadline).await,
             Self::Runner(runner) => runner.start(unit, deadline).await,
         }
     }
@@ -244,7 +259,17 @@ impl Supervisor {
     pub async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.stop(unit, deadline).await,
+            Self::Launchd(launchd) => launchd.stop(unit, deadline).await,
             Self::Runner(runner) => runner.stop(unit, deadline).await,
+        }
+    }
+
+    /// Tells a unit to end, where that is an act of its own: [`stop`](Self::stop) then only waits for it.
+    pub async fn begin_stop(&self, unit: &str) -> Result<(), SupervisorError> {
+        match self {
+            Self::Launchd(launchd) => launchd.begin_stop(unit).await,
+            // They are told and awaited at one stroke.
+            Self::Systemd(_) | Self::Runner(_) => Ok(()),
         }
     }
 
@@ -252,7 +277,7 @@ impl Supervisor {
     pub async fn stop_slice(&self, slice: &str) -> Result<(), SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.stop_slice(slice).await,
-            Self::Runner(_) => Ok(()),
+            Self::Launchd(_) | Self::Runner(_) => Ok(()),
         }
     }
 
@@ -260,6 +285,7 @@ impl Supervisor {
     pub async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.restart(unit, deadline).await,
+            Self::Launchd(launchd) => launchd.restart(unit, deadline).await,
             Self::Runner(runner) => runner.restart(unit, deadline).await,
         }
     }
@@ -268,6 +294,7 @@ impl Supervisor {
     pub async fn reload(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.reload(unit, deadline).await,
+            Self::Launchd(launchd) => launchd.reload(unit),
             Self::Runner(runner) => runner.reload(unit),
         }
     }
@@ -277,6 +304,7 @@ impl Supervisor {
     pub async fn enable(&self, units: &[String]) -> Result<bool, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.enable(units).await,
+            Self::Launchd(launchd) => launchd.enable(units).await,
             Self::Runner(runner) => runner.enable(units).await,
         }
     }
@@ -286,7 +314,18 @@ impl Supervisor {
     pub async fn disable(&self, units: &[String]) -> Result<bool, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.disable(units).await,
+            Self::Launchd(launchd) => launchd.disable(units).await,
             Self::Runner(runner) => runner.disable(units).await,
+        }
+    }
+
+    /// Takes away what would start units at boot, and what the supervisor keeps of them although they have ended: they are
+    /// about to lose their definitions.
+    pub async fn forget(&self, units: &[String]) -> Result<(), SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.disable(units).await.map(drop),
+            Self::Launchd(launchd) => launchd.forget(units).await,
+            Self::Runner(runner) => runner.disable(units).await.map(drop),
         }
     }
 
@@ -294,6 +333,7 @@ impl Supervisor {
     pub async fn kill(&self, unit: &str, whom: Whom, signal: Signal) -> Result<(), SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.kill(unit, whom, signal).await,
+            Self::Launchd(launchd) => launchd.kill(unit, whom, signal).await,
             Self::Runner(runner) => runner.kill(unit, whom, signal).await,
         }
     }
@@ -303,7 +343,7 @@ impl Supervisor {
         match self {
             Self::Systemd(systemd) => systemd.reset_failed(unit).await,
             // A start begins to count anew.
-            Self::Runner(_) => Ok(()),
+            Self::Launchd(_) | Self::Runner(_) => Ok(()),
         }
     }
 
@@ -312,6 +352,7 @@ impl Supervisor {
     pub async fn clean_stale(&self, unit: &str) -> Result<Option<String>, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.clean_stale(unit).await,
+            Self::Launchd(launchd) => launchd.clean_stale(unit).await,
             Self::Runner(runner) => runner.clean_stale(unit).await,
         }
     }
@@ -320,6 +361,7 @@ impl Supervisor {
     pub async fn processes(&self, unit: &str) -> Result<Vec<u32>, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.processes(unit).await,
+            Self::Launchd(launchd) => launchd.processes(unit).await,
             Self::Runner(runner) => runner.processes(unit).await,
         }
     }
@@ -328,6 +370,7 @@ impl Supervisor {
     pub async fn is_gone(&self, unit: &str) -> Result<bool, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.is_gone(unit).await,
+            Self::Launchd(launchd) => launchd.is_gone(unit).await,
             Self::Runner(runner) => runner.is_gone(unit).await,
         }
     }
@@ -336,7 +379,8 @@ impl Supervisor {
     pub async fn watch(&self, unit: &str) -> Result<Watch, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.watch(unit).await.map(Watch::Systemd),
-            Self::Runner(runner) => Ok(Watch::Runner(Box::new(runner.watch(unit)))),
+            Self::Launchd(launchd) => Ok(Watch::Poll(Box::new(Poll::of(Polled::Launchd(launchd.clone()), unit)))),
+            Self::Runner(runner) => Ok(Watch::Poll(Box::new(Poll::of(Polled::Runner(runner.clone()), unit)))),
         }
     }
 }
@@ -347,7 +391,7 @@ pub enum Watch {
     /// Told by systemd.
     Systemd(systemd::Watch),
     /// By looking again and again.
-    Runner(Box<runner::Watch>),
+    Poll(Box<Poll>),
 }
 
 impl Watch {
@@ -356,7 +400,7 @@ impl Watch {
     pub async fn changed(&mut self, deadline: Duration) -> bool {
         match self {
             Self::Systemd(watch) => watch.changed(deadline).await,
-            Self::Runner(watch) => watch.changed(deadline).await,
+            Self::Poll(poll) => poll.changed(deadline).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::status::{State, UnitStatus};
-use super::{Manager, layout, reason};
+use super::{Definition, Manager, layout, reason};
 use crate::host::{Answer, Ask, Base, Crontab, Facts, FileFound, HostPath, Table, printable};
 use crate::service::render::header;
 
@@ -101,7 +101,7 @@ impl Registry {
     /// What is true of a unit whose definition is this file.
     #[must_use]
     pub fn status(&self, facts: &Facts, unit: &str, definition: Option<&FileFound>) -> UnitStatus {
-        let path = layout::absolute(&layout::definition(Manager::Runner, unit), facts);
+        let path = layout::absolute(&Definition::Script.path(unit), facts);
         let mut status = UnitStatus {
             installed: definition.is_some(),
             enabled: self.starts_at_boot(facts, unit),

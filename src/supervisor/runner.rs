@@ -10,11 +10,11 @@
 //! the background. Between the look at a process and the signal to it lie the few microseconds that a shell needs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::clock::Clock;
 use super::registry::{self, Registry};
-use super::{JobEnd, Manager, Refusal, SupervisorError, UnitStatus, Unseen, Whom, layout};
+use super::{Definition, JobEnd, Manager, Refusal, SupervisorError, UnitStatus, Unseen, Whom, layout};
 use crate::host::process::Signal;
 use crate::host::{Answer, Ask, Command, Facts, FileFound, Host, Output, Query, printable};
 use crate::service::render::runner::PROGRAM;
@@ -22,11 +22,8 @@ use crate::service::render::runner::PROGRAM;
 /// How long a verb may take that waits for nobody.
 const SHORT: Duration = Duration::from_secs(30);
 
-/// How often a unit is looked at while somebody waits for a change of it.
-const POLL: Duration = Duration::from_millis(200);
-
 /// The runners of one user on one host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Runner {
     host: Arc<dyn Host>,
     facts: Box<Facts>,
@@ -44,7 +41,7 @@ impl Runner {
 
     pub(super) async fn status(&self, units: &[String]) -> Result<Vec<UnitStatus>, SupervisorError> {
         let mut asks: Vec<Ask> = registry::asks(Some(Manager::Runner)).into();
-        asks.extend(units.iter().map(|unit| Ask::File(layout::definition(Manager::Runner, unit))));
+        asks.extend(units.iter().map(|unit| Ask::File(Definition::Script.path(unit))));
         let observation = self.host.query(&Query { asks }).await?;
         let mut answers = observation.answers.into_iter();
         let garbled = || self.unanswered("status", "it answered other questions than were asked".to_owned());
@@ -68,7 +65,7 @@ impl Runner {
     }
 
     pub(super) async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
-        let definition = self.path(&layout::definition(Manager::Runner, unit));
+        let definition = self.path(&Definition::Script.path(unit));
         let command = Command::new("sh").args([definition.as_str(), "start"]).env("LC_ALL", "C").deadline(deadline);
         let output = self.host.run(&command).await?;
         if output.success() {
@@ -140,20 +137,14 @@ impl Runner {
     }
 
     pub(super) async fn is_gone(&self, unit: &str) -> Result<bool, SupervisorError> {
-        let asks = registry::asks(Some(Manager::Runner))
-            .into_iter()
-            .chain([Ask::File(layout::definition(Manager::Runner, unit))])
-            .collect();
+        let asks = registry::asks(Some(Manager::Runner)).into_iter();
+        let asks = asks.chain([Ask::File(Definition::Script.path(unit))]).collect();
         let observation = self.host.query(&Query { asks }).await?;
         let mut answers = observation.answers.into_iter();
         let found = Registry::read(&mut answers).unwrap_or_default();
         let is_defined = !matches!(answers.next(), Some(Answer::File(None)));
         let is_known = is_defined || found.knows(unit) || found.status(&observation.facts, unit, None).enabled;
         Ok(!is_known && self.processes(unit).await?.is_empty())
-    }
-
-    pub(super) fn watch(&self, unit: &str) -> Watch {
-        Watch { host: Arc::clone(&self.host), facts: (*self.facts).clone(), unit: unit.to_owned(), seen: None }
     }
 
     /// Runs a verb of the program that must succeed.
@@ -209,33 +200,4 @@ impl Runner {
 fn said(output: &Output) -> String {
     let text = printable(&output.stderr);
     text.lines().last().unwrap_or("it gave no reason").to_owned()
-}
-
-/// Looks at the record of a unit again and again: no runner can call anybody.
-#[derive(Debug)]
-pub struct Watch {
-    host: Arc<dyn Host>,
-    facts: Facts,
-    unit: String,
-    seen: Option<UnitStatus>,
-}
-
-impl Watch {
-    pub(super) async fn changed(&mut self, deadline: Duration) -> bool {
-        let until = Instant::now() + deadline;
-        let runner = Runner::on(Arc::clone(&self.host), &self.facts);
-        loop {
-            tokio::time::sleep(POLL.min(until.saturating_duration_since(Instant::now()))).await;
-            let now = runner.status_of(&self.unit).await.ok();
-            let is_new = match (&self.seen, &now) {
-                (Some(old), Some(new)) => old.state != new.state || old.pid != new.pid,
-                _ => true,
-            };
-            let first = self.seen.is_none();
-            self.seen = now.or(self.seen.take());
-            if is_new || first || Instant::now() >= until {
-                return is_new && !first;
-            }
-        }
-    }
 }

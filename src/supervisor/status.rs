@@ -158,6 +158,8 @@ pub struct UnitStatus {
     pub fragment: Option<String>,
     /// Drop-ins in effect.
     pub drop_ins: Vec<String>,
+    /// Where else it is loaded: launchd may have one job in several domains, each with a process.
+    pub also: Vec<String>,
     /// Identifies this run of the unit: changes with every start.
     pub invocation: Option<String>,
 }
@@ -196,6 +198,7 @@ impl UnitStatus {
             unsupervised: false,
             fragment: None,
             drop_ins: Vec::new(),
+            also: Vec::new(),
             invocation: None,
         }
     }

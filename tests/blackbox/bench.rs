@@ -39,7 +39,7 @@ impl Bench {
     pub(crate) fn up(subject: &str, target: &'static Target) -> Option<Self> {
         let name = format!("{subject}-{}", target.name);
         let host = LabHost::up_with(&name, target.base, target.options)?;
-        let bench = Self { target, host, project: Project::new(), there: RefCell::default() };
+        let bench = Self { target, host, project: Project::new(target), there: RefCell::default() };
         if target.reach == Reach::Here {
             let program = std::fs::read(&*STRIPPED).unwrap();
             bench.pour("cat >/usr/local/bin/unitbee; chmod 755 /usr/local/bin/unitbee", &program);
@@ -47,9 +47,12 @@ impl Bench {
             let many = "MaxStartups 100\nMaxSessions 100\n";
             let reload = match target.manager {
                 Manager::Systemd => "systemctl reload ssh",
-                Manager::Runner => "kill -HUP $(cat /run/sshd.pid)",
+                Manager::Runner | Manager::Launchd(_) => "kill -HUP $(cat /run/sshd.pid)",
             };
             bench.pour(&format!("cat >/etc/ssh/sshd_config.d/bench.conf; {reload}"), many.as_bytes());
+        }
+        if target.domain() == Some("system") {
+            bench.root("mac set sudo true");
         }
         Some(bench)
     }
@@ -177,6 +180,15 @@ impl Bench {
                 echo '-- files'; find .config .local -type f 2>/dev/null || true
                 echo '-- journal'
                 journalctl --user --no-pager --quiet -n 40 -o short-precise -t systemd -t web-main || true"
+            }
+            Manager::Launchd(_) => {
+                "echo '-- files'; find .local Library /Library/LaunchDaemons -type f 2>/dev/null || true
+                echo '-- calls'; mac calls
+                echo '-- jobs'; for domain in gui/1000 user/1000 system; do
+                  launchctl print $domain 2>/dev/null | grep com.rbee || true
+                  launchctl print $domain/com.rbee.web-main 2>/dev/null || true
+                done
+                echo '-- logs'; tail -n 40 .local/state/unitbee/log/*.log || true"
             }
             Manager::Runner => {
                 "echo '-- files'; find .config .local -type f 2>/dev/null || true

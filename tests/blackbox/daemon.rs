@@ -79,6 +79,12 @@ async fn forgets_the_dead(bench: &Bench, web: DaemonManager) {
             assert_eq!(web.clean_stale().await.unwrap(), None, "how an installed unit ended is worth knowing");
             bench.sh("rm ~/.config/systemd/user/web-main.service; systemctl --user daemon-reload");
         }
+        Manager::Launchd(_) => {
+            bench.root(&format!("kill -KILL {pid}"));
+            bench.until("it failed", READY, |bench| bench.property("web-main", "ActiveState") == "failed");
+            assert_eq!(web.clean_stale().await.unwrap(), None, "how an installed unit ended is worth knowing");
+            bench.root("rm -f /home/bee/Library/LaunchAgents/*.plist /Library/LaunchDaemons/*.plist");
+        }
         Manager::Runner => drop(bench.root(&format!("kill -KILL {} {pid}", bench.record("web-main")["runner"]))),
     }
     assert!(matches!(web.status().await.unwrap().state, State::Failed { .. }));

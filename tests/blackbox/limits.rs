@@ -170,6 +170,7 @@ fn are_told_not_to_hold(bench: &Bench) {
              tasks: the pids controller is not delegated to the user's manager",
             "mend: sudo systemctl edit",
         ),
+        Manager::Launchd(_) => ("cpu, memory, tasks: launchd has no such cap", ""),
         Manager::Runner => ("no part of the cgroup tree may be written", ""),
     };
     let said = format!("calm-main limit-not-effective: {gap}");

@@ -66,7 +66,7 @@ fn merges_units(bench: &Bench) {
     let three = match bench.target.manager {
         Manager::Systemd => ["right-main right: five", "left-main left: six", "right-main right: seven"],
         // Lines of files have no time: they are in the order of the units.
-        Manager::Runner => {
+        Manager::Launchd(_) | Manager::Runner => {
             ["right-main unitbee: right-main runs as process", "right-main right: five", "right-main right: seven"]
         }
     };

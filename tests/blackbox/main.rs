@@ -54,8 +54,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use self::bench::Bench;
 use self::target::{
-    HERE, NO_POLKIT, RUNNER, RUNNER_BUSYBOX, RUNNER_BUSYBOX_CRON, RUNNER_CGROUP, RUNNER_CRON, RUNNER_HERE, SYSTEMD_247,
-    SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target, VM,
+    HERE, MAC, MAC_DAEMON, MAC_HEADLESS, NO_POLKIT, RUNNER, RUNNER_BUSYBOX, RUNNER_BUSYBOX_CRON, RUNNER_CGROUP,
+    RUNNER_CRON, RUNNER_HERE, SYSTEMD_247, SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target, VM,
 };
 
 /// Trials at once.
@@ -74,13 +74,20 @@ const ALL: &[&Target] = &[
     &RUNNER_HERE,
     &RUNNER_BUSYBOX,
     &RUNNER_CGROUP,
+    &MAC,
+    &MAC_HEADLESS,
+    &MAC_DAEMON,
 ];
 
 /// Every systemd, where the runner has no such thing.
 const SYSTEMD: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE];
 
-/// Enough for what both supervisors must hold on.
+/// Enough for what systemd and the runner must hold on.
 const BOTH: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX];
+
+/// Enough for what every supervisor must hold on.
+const EACH: &[&Target] =
+    &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON];
 
 const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     // Minutes on an emulated machine: it begins first, so that the others run beside it. They would take as long there.
@@ -89,22 +96,27 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("cgroup", cgroup::subject, &[&RUNNER_CGROUP]),
     ("converge", converge::subject, ALL),
     ("crash", crash::subject, ALL),
-    ("crowd", crowd::subject, BOTH),
+    ("crowd", crowd::subject, EACH),
     // The library runs here.
-    ("daemon", daemon::subject, &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX]),
+    (
+        "daemon",
+        daemon::subject,
+        &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON],
+    ),
     // unitbee ships itself here, and needs a libc of this machine's age.
     ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE]),
     ("disk", disk::subject, &[&RUNNER]),
     ("forwarding", forwarding::subject, &[&SYSTEMD_262]),
-    ("gate", gate::subject, BOTH),
+    ("gate", gate::subject, EACH),
     ("identity", identity::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
-    ("killed", killed::subject, BOTH),
+    ("killed", killed::subject, EACH),
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
     ("lifecycle", lifecycle::subject, &[&RUNNER_CRON]),
     ("logs", logs::subject, BOTH),
     ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262]),
     ("ownership", ownership::subject, BOTH),
+    ("ownership", ownership::subject, &[&MAC]),
     ("persistence", persistence::subject, SYSTEMD),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),

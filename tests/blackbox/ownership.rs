@@ -11,10 +11,11 @@ use super::truth::Stamp;
 /// The file that defines the unit.
 fn unit(bench: &Bench) -> String {
     let folder = match bench.target.manager {
-        Manager::Systemd => "systemd/user",
-        Manager::Runner => "unitbee",
+        Manager::Systemd => ".config/systemd/user",
+        Manager::Launchd(_) => "Library/LaunchAgents",
+        Manager::Runner => ".config/unitbee",
     };
-    format!("/home/bee/.config/{folder}/{}", bench.definition())
+    format!("/home/bee/{folder}/{}", bench.definition())
 }
 
 pub(crate) fn subject(bench: &Bench) {
@@ -35,6 +36,7 @@ fn leaves_a_foreign_unit_alone(bench: &Bench) {
     let path = unit(bench);
     let (text, start) = match bench.target.manager {
         Manager::Systemd => ("[Service]\\nExecStart=/bin/sleep 1000\\n", "systemctl --user start web-main"),
+        Manager::Launchd(_) => ("<plist version=\"1.0\"><dict/></plist>\\n", "true"),
         Manager::Runner => ("exec sleep 1000\\n", "true"),
     };
     bench.sh(&format!("mkdir -p $(dirname {path}); printf '{text}' >{path}; {start}"));
@@ -50,7 +52,7 @@ fn leaves_a_foreign_unit_alone(bench: &Bench) {
     bench.unitbee(&["status"]).says("not written by unitbee");
     bench.sh(&match bench.target.manager {
         Manager::Systemd => format!("systemctl --user stop web-main; rm {path}; systemctl --user daemon-reload"),
-        Manager::Runner => format!("rm {path}"),
+        Manager::Launchd(_) | Manager::Runner => format!("rm {path}"),
     });
 }
 
@@ -59,10 +61,11 @@ fn asks_before_it_overwrites_an_edit(bench: &Bench) {
     // The line that says what the unit is, as written and as edited.
     let (line, edited) = match bench.target.manager {
         Manager::Systemd => ("Description=web", "Description=mine"),
+        Manager::Launchd(_) => ("\t\t<string>en_US.UTF-8", "\t\t<string>C"),
         Manager::Runner => ("# web", "# mine"),
     };
     let (written, pid) = (bench.sh(&format!("cat {path}")), bench.running("web-main"));
-    bench.sh(&format!("sed -i 's/^{line}.*/{edited}/' {path}"));
+    bench.sh(&format!("sed -i 's|^{line}|{edited}|' {path}"));
     let home = files(bench);
     let words = format!("{path} was edited by hand");
     bench.unitbee(&["plan"]).exits(1).says(&words).says("apply --take");
@@ -72,9 +75,11 @@ fn asks_before_it_overwrites_an_edit(bench: &Bench) {
 
     bench.unitbee(&["plan", "--take"]).exits(2).says(&format!("-{edited}")).says(&format!("+{line}"));
     bench.unitbee(&["apply", "--take"]).exits(0);
-    let text = |unit: &str| unit.lines().filter(|line| !line.starts_with("# unitbee: ")).collect::<Vec<_>>().join("\n");
+    let text = |unit: &str| unit.lines().filter(|line| !line.contains("unitbee: unit=")).collect::<Vec<_>>().join("\n");
     assert_eq!(text(&bench.sh(&format!("cat {path}"))), text(&written));
-    assert_eq!(bench.running("web-main"), pid, "another description needs no new process");
+    // launchd takes over nothing while it runs a job.
+    let is_kept = bench.running("web-main") == pid;
+    assert_eq!(is_kept, bench.target.domain().is_none(), "another description needs no new process");
     bench.unitbee(&["status"]).exits(0).hides("drift");
     bench.unitbee(&["plan"]).exits(0);
 }

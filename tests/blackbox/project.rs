@@ -1,12 +1,13 @@
 //! A folder to run unitbee in, with a manifest, a program to ship, and nothing of the real user's.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use super::program;
+use super::target::Target;
 
 static DAEMON: LazyLock<PathBuf> = LazyLock::new(|| program::build("daemon"));
 
@@ -14,17 +15,25 @@ static DAEMON: LazyLock<PathBuf> = LazyLock::new(|| program::build("daemon"));
 #[derive(Debug)]
 pub(crate) struct Project {
     folder: tempfile::TempDir,
+    /// Whether its services are to be the system's.
+    daemons: bool,
 }
 
 impl Project {
     /// Makes it with the daemon of `tests/lab/daemon.rs` in it.
-    pub(crate) fn new() -> Self {
-        let project = Self { folder: tempfile::Builder::new().prefix("ub.").tempdir_in("/tmp").unwrap() };
+    pub(crate) fn new(target: &Target) -> Self {
+        let folder = tempfile::Builder::new().prefix("ub.").tempdir_in("/tmp").unwrap();
+        let project = Self { folder, daemons: target.domain() == Some("system") };
         for folder in ["home", "run", "work"] {
             fs::create_dir(project.folder.path().join(folder)).unwrap();
         }
         fs::set_permissions(project.folder.path().join("run"), fs::Permissions::from_mode(0o700)).unwrap();
-        fs::copy(&*DAEMON, project.work().join("daemon")).unwrap();
+        let daemon = project.work().join("daemon");
+        fs::copy(&*DAEMON, &daemon).unwrap();
+        if target.domain().is_some() {
+            // The Mac of the lab runs Linux' programs: this one does not say that it is one (EI_OSABI).
+            fs::OpenOptions::new().write(true).open(daemon).unwrap().write_at(&[0xff], 7).unwrap();
+        }
         project
     }
 
@@ -40,6 +49,15 @@ impl Project {
 
     /// Writes a file there.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let mut content = content.as_ref().to_vec();
+        if self.daemons && name == "unitbee.toml" {
+            let text = String::from_utf8(content).unwrap();
+            let lines = text.lines().map(|line| {
+                let scope = if line.starts_with("[service.") { "\nscope = \"system\"" } else { "" };
+                format!("{line}{scope}\n")
+            });
+            content = lines.collect::<String>().into_bytes();
+        }
         fs::write(self.work().join(name), content).unwrap();
     }
 

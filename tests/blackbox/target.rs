@@ -28,6 +28,8 @@ pub(crate) struct Target {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manager {
     Systemd,
+    /// launchd, which has them in this domain.
+    Launchd(&'static str),
     Runner,
 }
 
@@ -101,6 +103,31 @@ pub(crate) static RUNNER_BUSYBOX_CRON: Target = Target {
 /// A host of busybox and dropbear.
 pub(crate) static RUNNER_BUSYBOX: Target =
     Target { manager: Manager::Runner, busybox: true, ..over_ssh("runner-busybox", "busybox", &["--kind", "busybox"]) };
+
+/// A model of a Mac with somebody at its screen.
+pub(crate) static MAC: Target = mac("mac", &["--kind", "mac"], "gui/1000");
+
+/// The same with nobody there.
+pub(crate) static MAC_HEADLESS: Target = mac("mac-headless", &["--kind", "mac", "--headless"], "user/1000");
+
+/// The same; its services are the system's, and its user may act as root.
+pub(crate) static MAC_DAEMON: Target = mac("mac-daemon", &["--kind", "mac", "--headless"], "system");
+
+const fn mac(name: &'static str, options: &'static [&'static str], domain: &'static str) -> Target {
+    Target { manager: Manager::Launchd(domain), ..over_ssh(name, "trixie", options) }
+}
+
+impl Target {
+    /// The domain of launchd that has the services.
+    pub(crate) fn domain(&self) -> Option<&'static str> {
+        if let Manager::Launchd(domain) = self.manager { Some(domain) } else { None }
+    }
+
+    /// Processes of the daemon with `--children`: a Mac has no program by which one of them could leave its session.
+    pub(crate) fn family(&self) -> usize {
+        if self.domain().is_some() { 2 } else { 3 }
+    }
+}
 
 const fn over_ssh(name: &'static str, base: &'static str, options: &'static [&'static str]) -> Target {
     Target {

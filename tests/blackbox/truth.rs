@@ -24,6 +24,9 @@ impl Bench {
         if self.target.manager == Manager::Runner {
             return self.noted(unit, name);
         }
+        if let Manager::Launchd(domain) = self.target.manager {
+            return self.printed(domain, unit, name);
+        }
         let unit = if unit.contains('.') { unit.to_owned() } else { format!("{unit}.service") };
         self.sh(&format!("systemctl --user show --value --property={name} {unit}")).trim().to_owned()
     }
@@ -46,6 +49,25 @@ impl Bench {
         names.split(',').map(word).collect::<Vec<_>>().join(" ")
     }
 
+    fn printed(&self, domain: &str, unit: &str, names: &str) -> String {
+        let job = self.root(&format!("launchctl print {domain}/com.rbee.{unit} 2>/dev/null || true"));
+        let line =
+            |key: &str| job.lines().find_map(|line| line.strip_prefix(&format!("\t{key} = "))).unwrap_or_default();
+        let has_failed =
+            || !["", "(never exited)", "0"].contains(&line("last exit code")) || line("last exit code").is_empty();
+        let word = |name: &str| match (name, line("state")) {
+            ("ActiveState", "not running") if has_failed() => "failed".to_owned(),
+            ("ActiveState", "" | "not running") => "inactive".to_owned(),
+            ("ActiveState", _) => "active".to_owned(),
+            ("SubState", state) => state.to_owned(),
+            ("NRestarts", _) => line("runs").parse::<u32>().map_or(0, |runs| runs.saturating_sub(1)).to_string(),
+            ("MainPID", _) => line("pid").to_owned(),
+            ("InvocationID", _) => format!("{}.{}", line("pid"), line("runs")),
+            (other, _) => panic!("launchd has no {other}"),
+        };
+        names.split(',').map(word).collect::<Vec<_>>().join(" ")
+    }
+
     /// What the runner of a unit noted.
     #[track_caller]
     pub(crate) fn record(&self, unit: &str) -> serde_json::Value {
@@ -58,6 +80,7 @@ impl Bench {
     pub(crate) fn said(&self, unit: &str) -> String {
         self.sh(&match self.target.manager {
             Manager::Systemd => format!("journalctl --user --quiet --all --output=cat --unit={unit}"),
+            Manager::Launchd(_) => format!("cat ~/.local/state/unitbee/log/{unit}.log"),
             Manager::Runner => format!("cat ~/.local/state/unitbee/log/{unit}/*.log"),
         })
     }
@@ -73,6 +96,7 @@ impl Bench {
     pub(crate) fn followers(&self) -> String {
         self.root(match self.target.manager {
             Manager::Systemd => "pgrep -u bee -x journalctl || true",
+            Manager::Launchd(_) => "pgrep -u bee -x tail || true",
             Manager::Runner => "grep -l 'were rotated[ ]away' /proc/[0-9]*/cmdline 2>/dev/null || true",
         })
     }
@@ -82,6 +106,12 @@ impl Bench {
     pub(crate) fn stop_behind(&self, unit: &str) {
         match self.target.manager {
             Manager::Systemd => drop(self.sh(&format!("systemctl --user stop {unit}.service"))),
+            Manager::Launchd(domain) => {
+                self.root(&format!("launchctl bootout {domain}/com.rbee.{unit} 2>/dev/null || true"));
+                self.until("launchd has forgotten it", Duration::from_secs(30), |bench| {
+                    bench.property(unit, "SubState").is_empty()
+                });
+            }
             Manager::Runner => {
                 self.sh(&format!("kill {} || true", self.record(unit)["runner"]));
                 self.until("its runner ended", Duration::from_secs(30), |bench| {
@@ -89,6 +119,21 @@ impl Bench {
                 });
             }
         }
+    }
+
+    /// Starts a unit without unitbee.
+    #[track_caller]
+    pub(crate) fn start_behind(&self, unit: &str) {
+        match self.target.manager {
+            Manager::Systemd => self.sh(&format!("systemctl --user start {unit}.service")),
+            Manager::Runner => self.sh(&format!("sh ~/.config/unitbee/{unit}.sh start")),
+            Manager::Launchd("system") => {
+                self.root(&format!("launchctl bootstrap system /Library/LaunchDaemons/com.rbee.{unit}.plist"))
+            }
+            Manager::Launchd(domain) => {
+                self.root(&format!("launchctl bootstrap {domain} /home/bee/Library/LaunchAgents/com.rbee.{unit}.plist"))
+            }
+        };
     }
 
     /// Starts a program of its own that has nothing to do with any unit; gives its number.
@@ -99,8 +144,9 @@ impl Bench {
                 self.sh(&format!("systemd-run --user --quiet --unit=stranger {command}"));
                 self.property("stranger", "MainPID").parse().unwrap()
             }
-            Manager::Runner => {
-                let pid = self.sh(&format!("setsid {command} >/dev/null 2>&1 </dev/null & echo $!"));
+            Manager::Runner | Manager::Launchd(_) => {
+                let setsid = if self.target.domain().is_some() { "/usr/libexec/lab/setsid" } else { "setsid" };
+                let pid = self.sh(&format!("{setsid} {command} >/dev/null 2>&1 </dev/null & echo $!"));
                 pid.trim().parse().unwrap()
             }
         }
@@ -110,6 +156,7 @@ impl Bench {
     pub(crate) fn definition(&self) -> &'static str {
         match self.target.manager {
             Manager::Systemd => "web-main.service",
+            Manager::Launchd(_) => "com.rbee.web-main.plist",
             Manager::Runner => "web-main.sh",
         }
     }
@@ -118,6 +165,7 @@ impl Bench {
     pub(crate) fn command_key(&self) -> &'static str {
         match self.target.manager {
             Manager::Systemd => "ExecStart",
+            Manager::Launchd(_) => "ProgramArguments",
             Manager::Runner => "command",
         }
     }
@@ -126,6 +174,7 @@ impl Bench {
     pub(crate) fn words_for_oom(&self) -> &'static str {
         match self.target.manager {
             Manager::Systemd => "A process of this unit has been killed by the OOM killer",
+            Manager::Launchd(_) => "killed because memory ran short",
             Manager::Runner => "was out of memory",
         }
     }
@@ -134,6 +183,7 @@ impl Bench {
     pub(crate) fn find_cgroup(&self, unit: &str) -> String {
         let path = match self.target.manager {
             Manager::Systemd => format!("{unit}.service"),
+            Manager::Launchd(_) => panic!("launchd has no cgroups"),
             Manager::Runner => unit.replace("-main", "/main"),
         };
         format!("find /sys/fs/cgroup -type d -path '*/rbee.slice/{path}'")
@@ -144,6 +194,25 @@ impl Bench {
     pub(crate) fn oddities(&self, row: &serde_json::Value) -> Vec<String> {
         let kinds = row["flags"].as_array().unwrap().iter().map(|flag| flag["kind"].as_str().unwrap().to_owned());
         kinds.filter(|kind| self.target.manager == Manager::Systemd || kind != "not-persistent").collect()
+    }
+
+    /// How a plan shows that a setting goes, with `-`, and that it comes, with `+`.
+    pub(crate) fn shown(&self, sign: char, key: &str) -> String {
+        match self.target.domain() {
+            Some(_) if sign == '-' => "-\t\t<string>".to_owned(),
+            Some(_) => "+\t\t<string>".to_owned(),
+            None => format!("{sign}{key}="),
+        }
+    }
+
+    /// Age of a process in seconds.
+    #[track_caller]
+    pub(crate) fn age(&self, pid: u32) -> u64 {
+        let age = match self.target.domain() {
+            Some(_) => format!("/usr/libexec/lab/ps -o etimes= -p {pid}"),
+            None => format!("echo $(($(date +%s) - $(stat -c %Y /proc/{pid})))"),
+        };
+        self.root(&age).trim().parse().unwrap()
     }
 
     /// Main process of a unit that runs.
@@ -175,17 +244,28 @@ impl Bench {
             let flags = status[0]["flags"].to_string();
             return flags.contains("not-persistent") && flags.contains("cron");
         }
+        if let Manager::Launchd(domain) = self.target.manager {
+            let overrides = self.root(&format!("launchctl print-disabled {domain}"));
+            return !overrides.contains(&format!("\"com.rbee.{unit}\" => disabled"));
+        }
         self.sh(&format!("systemctl --user is-enabled {unit}.service 2>&1 || true")).trim() == "enabled"
     }
 
-    /// Processes in the unit's cgroup and below.
+    /// Processes in the unit's cgroup and below; where there is none, those that were born into it.
     #[track_caller]
     pub(crate) fn processes(&self, unit: &str) -> Vec<u32> {
-        if self.target.manager == Manager::Runner {
-            let Some(run) = self.record(unit)["invocation"].as_str().map(str::to_owned) else { return Vec::new() };
+        let mark = match self.target.manager {
+            Manager::Systemd => None,
+            Manager::Launchd(_) => Some(format!("XPC_SERVICE_NAME=com.rbee.{unit}")),
+            Manager::Runner => match self.record(unit)["invocation"].as_str() {
+                Some(run) => Some(format!("INVOCATION_ID={run}")),
+                None => return Vec::new(),
+            },
+        };
+        if let Some(mark) = mark {
             let pids = self.root(&format!(
                 "for pid in /proc/[0-9]*; do
-                  tr '\\0' '\\n' 2>/dev/null <$pid/environ | grep -qx INVOCATION_ID={run} && echo ${{pid#/proc/}}
+                  tr '\\0' '\\n' 2>/dev/null <$pid/environ | grep -qx {mark} && echo ${{pid#/proc/}}
                 done; true"
             ));
             return pids.lines().filter_map(|pid| pid.parse().ok()).collect();
@@ -232,7 +312,8 @@ impl Bench {
         let found = if self.target.busybox {
             self.root("find /home/bee -mindepth 1 -exec stat -c '%n\t%a\t%F\t%i\t%Y' {} +")
         } else {
-            self.root("find /home/bee -mindepth 1 -printf '%p\\t%m\\t%y\\t%i\\t%T@\\n'")
+            let find = if self.target.domain().is_some() { "/usr/libexec/lab/find" } else { "find" };
+            self.root(&format!("{find} /home/bee -mindepth 1 -printf '%p\\t%m\\t%y\\t%i\\t%T@\\n'"))
         };
         let entry = |line: &str| {
             let mut fields = line.split('\t').map(str::to_owned);
@@ -251,6 +332,9 @@ impl Bench {
     /// How often the user's manager has read its unit files again.
     #[track_caller]
     pub(crate) fn reloads(&self) -> usize {
+        if self.target.domain().is_some() {
+            return 0;
+        }
         if self.target.manager == Manager::Runner {
             return usize::try_from(self.record("web-main")["generation"].as_u64().unwrap_or(0)).unwrap();
         }
@@ -266,6 +350,13 @@ impl Bench {
         if self.target.manager == Manager::Runner {
             let files = self.sh("find ~/.config/unitbee ~/.local/state/unitbee 2>/dev/null || true");
             return files.lines().map(str::to_owned).collect();
+        }
+        if self.target.domain().is_some() {
+            let files = self.root("find /home/bee/Library /Library/LaunchDaemons -name '*.plist' 2>/dev/null || true");
+            let jobs = self.root(
+                "for domain in gui/1000 user/1000 system; do launchctl print $domain 2>/dev/null | grep com.rbee || true; done",
+            );
+            return files.lines().chain(jobs.lines()).map(str::to_owned).collect();
         }
         let units = self.sh("systemctl --user list-units --all --full --plain --no-legend 'web-*' rbee.slice");
         units.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()

@@ -11,7 +11,7 @@ pub(crate) fn subject(bench: &Bench) {
     bench.unitbee(&["stop"]).exits(0);
     bench.unitbee(&["start"]).exits(0);
     let processes = bench.processes("web-main");
-    assert_eq!(processes.len(), 3, "the daemon and its two children");
+    assert_eq!(processes.len(), bench.target.family(), "the daemon and its children");
 
     bench.unitbee(&["uninstall"]).exits(0).says("removed web-main");
     assert_eq!(bench.processes("web-main"), Vec::<u32>::new());
@@ -32,6 +32,16 @@ pub(crate) fn subject(bench: &Bench) {
         assert_eq!(files(bench), before, "files are left behind");
     }
 
+    // What launchd has loaded lives on without its file.
+    if bench.target.domain().is_some() {
+        bench.unitbee_with(&[("TOKEN", "x")], &["apply"]).exits(0);
+        bench.root("rm -f /home/bee/Library/LaunchAgents/*.plist /Library/LaunchDaemons/*.plist");
+        bench.unitbee(&["uninstall"]).exits(0).says("removed web-main");
+        assert_eq!(bench.units(), Vec::<String>::new());
+        assert_eq!(bench.processes("web-main"), Vec::<u32>::new());
+        assert_eq!(files(bench), before, "files are left behind");
+    }
+
     bench.unitbee(&["uninstall"]).exits(0).says("web-main not installed");
     bench.unitbee(&["status"]).exits(3).says("not installed");
     assert_eq!(files(bench), before, "the second uninstall left something");
@@ -39,7 +49,17 @@ pub(crate) fn subject(bench: &Bench) {
 
 /// All files of the home, and folders but for those that everybody shares.
 fn files(bench: &Bench) -> Vec<String> {
-    let shared = ["", ".config", ".config/systemd", ".config/systemd/user", ".local", ".local/share", ".local/state"];
+    let shared = [
+        "",
+        ".config",
+        ".config/systemd",
+        ".config/systemd/user",
+        ".local",
+        ".local/share",
+        ".local/state",
+        "Library",
+        "Library/LaunchAgents",
+    ];
     let is_shared = |path: &String| shared.iter().any(|folder| path.strip_prefix("/home/bee/") == Some(folder));
     bench.home().into_keys().filter(|path| !is_shared(path)).collect()
 }

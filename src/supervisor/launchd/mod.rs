@@ -1,8 +1,417 @@
-//! launchd, the supervisor of a Mac: what its `launchctl` says of a job.
+//! launchd, the supervisor of a Mac: asked and told by `launchctl`, run on the host.
+//!
+//! launchd is a state machine, and most of what goes wrong with it is haste. A job is in one domain of several: that of the
+//! login at the screen, that of the account without one, that of the system; each verb looks in all of them and works in the
+//! one that is chosen anew each time. To end a job is to unload it (`bootout`), which comes back at once; only `print`
+//! tells that it is gone, and until then nothing can be loaded by its label. What is started is always loaded anew, so
+//! that neither an old definition nor the signature of an old program lives on, and it counts as started when `print`
+//! shows its process. `disable` and `enable` say what is loaded at login or boot and nothing else; a job that is disabled
+//! is enabled for as long as it takes to load it. The verbs of old (`load`, `list`, `stop`, …) act on whoever calls, and
+//! succeed when they fail: they are not used.
 
+mod answer;
+mod fault;
+mod load;
 pub mod log;
+pub mod look;
 pub mod print;
+mod processes;
 mod reason;
 mod state;
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use self::answer::{NO_JOB, NO_PROCESS, Said, gist};
+pub use self::fault::Fault;
+use self::look::{Loaded, Look, Scope};
+use self::processes::Family;
 pub use self::state::unit_status;
+use super::clock::Clock;
+use super::poll::POLL;
+use super::{Definition, JobEnd, Refusal, SupervisorError, UnitStatus, Unseen, Whom, layout};
+use crate::host::process::Signal;
+use crate::host::{Ask, Command, Facts, FileFound, Host, Query};
+
+/// How long a call may take that waits for nobody.
+const SHORT: Duration = Duration::from_secs(10);
+
+/// How long a job is given to go beyond the time after which launchd itself kills it.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// The least time that a job is given to go.
+const LEAST: Duration = Duration::from_secs(15);
+
+/// How long a job may stay that has been killed.
+const AFTER_KILL: Duration = Duration::from_secs(5);
+
+/// How often a job is told to go that goes on as if it had not heard.
+const AGAIN: Duration = Duration::from_secs(3);
+
+/// Runs what its arguments say, and tells the exit code, which may be one that a shell uses for signals.
+const CALL: &str = r#"export LC_ALL=C; words=$("$@" 2>&1); printf '%s %s\n' "$?" "$words""#;
+
+/// The launchd of one account on one host.
+#[derive(Debug, Clone)]
+pub struct Launchd {
+    host: Arc<dyn Host>,
+    facts: Box<Facts>,
+    clock: Clock,
+    /// The processes that units were seen with, by unit: nobody else remembers them once the main process is gone.
+    known: Arc<Mutex<BTreeMap<String, Family>>>,
+}
+
+/// What one exchange told of some units.
+struct Seen {
+    facts: Facts,
+    look: Look,
+    files: Vec<BTreeMap<Definition, FileFound>>,
+}
+
+impl Seen {
+    fn file(&self, at: usize) -> Option<(Definition, &FileFound)> {
+        self.files.get(at).and_then(defining)
+    }
+}
+
+/// Where a job is loaded, and from what.
+#[derive(Debug, Clone)]
+struct Place {
+    domain: String,
+    target: String,
+    definition: Definition,
+    path: String,
+}
+
+/// The file that counts of those that define a unit: of two, the daemon's, which is there from boot on.
+#[must_use]
+pub fn defining(files: &BTreeMap<Definition, FileFound>) -> Option<(Definition, &FileFound)> {
+    let mine = [Definition::Daemon, Definition::Agent];
+    mine.into_iter().find_map(|definition| Some((definition, files.get(&definition)?)))
+}
+
+/// The account that a daemon of this property list runs as.
+#[must_use]
+pub fn user_of(file: &[u8]) -> Option<String> {
+    look::user_of(file)
+}
+
+impl Launchd {
+    pub(super) fn on(host: Arc<dyn Host>, facts: &Facts) -> Self {
+        Self { host, facts: Box::new(facts.clone()), clock: Clock::of(facts), known: Arc::default() }
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    pub(super) async fn status(&self, units: &[String]) -> Result<Vec<UnitStatus>, SupervisorError> {
+        let seen = self.look(units, &Scope::All).await?;
+        let status =
+            |(at, unit): (usize, &String)| seen.look.status(self.host.name(), &seen.facts, unit, seen.file(at));
+        units.iter().enumerate().map(status).collect()
+    }
+
+    pub(super) async fn status_of(&self, unit: &str) -> Result<UnitStatus, SupervisorError> {
+        let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
+        seen.look.status(self.host.name(), &seen.facts, unit, seen.file(0))
+    }
+
+    pub(super) async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+        let until = Instant::now() + deadline;
+        let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
+        let Some((definition, file)) = seen.file(0) else {
+            let detail = "it has no property list".to_owned();
+            return Err(self.refused("start", unit, Refusal::NoSuchUnit, detail));
+        };
+        let place = self.place(&seen.look, unit, definition)?;
+        let loaded = seen.look.loaded(unit);
+        let is_up = |one: &Loaded| {
+            let is_same = one.job.definition == look::definition_of(&file.content);
+            one.domain == place.domain && !one.is_leaving() && one.job.pid.is_some() && is_same
+        };
+        if matches!(&loaded[..], [only] if is_up(only)) {
+            return Ok(JobEnd::Done);
+        }
+        let off = seen.look.is_disabled(unit, definition);
+        self.clear(unit, loaded).await?;
+        let end = self.load(unit, &place, until).await;
+        if off {
+            self.tell("disable", unit, &place).await?;
+        }
+        end
+    }
+
+    /// Tells a unit to end, without waiting for it.
+    pub(super) async fn begin_stop(&self, unit: &str) -> Result<(), SupervisorError> {
+        let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
+        self.tell_to_go(unit, seen.look.loaded(unit).iter()).await
+    }
+
+    pub(super) async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+        let until = Instant::now() + deadline;
+        let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
+        if self.boot_out(unit, seen.look.loaded(unit), until).await?.is_empty() {
+            return Ok(JobEnd::Done);
+        }
+        let status = Box::new(self.status_of(unit).await?);
+        Ok(JobEnd::Unseen { cause: Unseen::Deadline, status })
+    }
+
+    pub(super) async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+        match self.stop(unit, deadline).await? {
+            JobEnd::Done => self.start(unit, deadline).await,
+            other => Ok(other),
+        }
+    }
+
+    pub(super) fn reload(&self, unit: &str) -> Result<JobEnd, SupervisorError> {
+        let detail = "launchd has no way to have a service reload".to_owned();
+        Err(self.refused("reload", unit, Refusal::NotApplicable, detail))
+    }
+
+    pub(super) async fn enable(&self, units: &[String]) -> Result<bool, SupervisorError> {
+        self.switch("enable", units).await
+    }
+
+    pub(super) async fn disable(&self, units: &[String]) -> Result<bool, SupervisorError> {
+        self.switch("disable", units).await
+    }
+
+    async fn switch(&self, verb: &'static str, units: &[String]) -> Result<bool, SupervisorError> {
+        let seen = self.look(units, &Scope::All).await?;
+        let mut any = false;
+        for (at, unit) in units.iter().enumerate() {
+            let definition = seen.file(at).map_or(Definition::Agent, |(definition, _)| definition);
+            if seen.look.is_disabled(unit, definition) == (verb == "enable") {
+                self.tell(verb, unit, &self.place(&seen.look, unit, definition)?).await?;
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Unloads what is left of units that have ended, and takes away the overrides, which would outlive their files.
+    pub(super) async fn forget(&self, units: &[String]) -> Result<(), SupervisorError> {
+        let seen = self.look(units, &Scope::All).await?;
+        for unit in units {
+            self.clear(unit, seen.look.loaded(unit)).await?;
+            for definition in [Definition::Agent, Definition::Daemon] {
+                if seen.look.is_disabled(unit, definition) {
+                    self.tell("enable", unit, &self.place(&seen.look, unit, definition)?).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn kill(&self, unit: &str, whom: Whom, signal: Signal) -> Result<(), SupervisorError> {
+        let seen = self.look(&[unit.to_owned()], &Scope::Processes).await?;
+        let mut family = self.family(unit);
+        for one in seen.look.loaded(unit) {
+            let Some(pid) = one.job.pid else { continue };
+            let said = self.call(&one.domain, &["kill", signal.name(), &one.target], SHORT).await?;
+            if !matches!(said.code, 0 | NO_PROCESS | NO_JOB) {
+                return Err(self.refused_call("kill", unit, &one.target, &said));
+            }
+            family.remove(&pid);
+        }
+        if whom == Whom::All && !family.is_empty() {
+            let words = family.into_iter().flat_map(|(pid, start)| [pid.to_string(), start]);
+            let script = include_str!("../../../templates/launchd/signal.sh");
+            let command = Command::new("sh").args(["-c", script, "sh", signal.name()]).args(words).deadline(SHORT);
+            self.host.run(&command).await?;
+        }
+        Ok(())
+    }
+
+    /// launchd knows what lives; only a job that was read from a file that is gone stays until somebody unloads it.
+    pub(super) async fn clean_stale(&self, unit: &str) -> Result<Option<String>, SupervisorError> {
+        let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
+        let loaded = seen.look.loaded(unit);
+        let lives = loaded.iter().any(|one| one.job.pid.is_some());
+        let Some(target) = loaded.first().map(|one| one.target.clone()) else { return Ok(None) };
+        if lives || seen.file(0).is_some() {
+            return Ok(None);
+        }
+        self.clear(unit, loaded).await?;
+        Ok(Some(format!("the job {target}, of which the property list is gone")))
+    }
+
+    pub(super) async fn processes(&self, unit: &str) -> Result<Vec<u32>, SupervisorError> {
+        self.look(&[unit.to_owned()], &Scope::Processes).await?;
+        Ok(self.family(unit).into_keys().collect())
+    }
+
+    pub(super) async fn is_gone(&self, unit: &str) -> Result<bool, SupervisorError> {
+        let seen = self.look(&[unit.to_owned()], &Scope::Processes).await?;
+        let is_off = [Definition::Agent, Definition::Daemon].into_iter().any(|kind| seen.look.is_disabled(unit, kind));
+        Ok(!seen.look.has(unit) && seen.file(0).is_none() && !is_off && self.family(unit).is_empty())
+    }
+
+    /// Unloads a unit wherever it is loaded, and does not rest before it is gone.
+    async fn clear(&self, unit: &str, loaded: Vec<Loaded>) -> Result<(), SupervisorError> {
+        let own = loaded.iter().filter_map(|one| one.job.exit_timeout).max().unwrap_or(0);
+        let patience = (Duration::from_secs(own) + MARGIN).max(LEAST);
+        let left = self.boot_out(unit, loaded, Instant::now() + patience).await?;
+        for one in &left {
+            self.call(&one.domain, &["kill", "SIGKILL", &one.target], SHORT).await?;
+        }
+        let left = self.boot_out(unit, left, Instant::now() + AFTER_KILL).await?;
+        left.first().map_or(Ok(()), |one| {
+            let (target, state) = (one.target.clone(), one.state().to_owned());
+            Err(self.fault("start", unit, Fault::Stuck { target, state }))
+        })
+    }
+
+    /// Tells the jobs of a unit to go, and waits until they have; gives those that are left.
+    async fn boot_out(
+        &self,
+        unit: &str,
+        mut loaded: Vec<Loaded>,
+        until: Instant,
+    ) -> Result<Vec<Loaded>, SupervisorError> {
+        let mut told: Option<Instant> = None;
+        while !loaded.is_empty() {
+            // What was told and goes on as if it had not heard is told again.
+            if told.is_none_or(|at| at.elapsed() > AGAIN) {
+                self.tell_to_go(unit, loaded.iter()).await?;
+                told = Some(Instant::now());
+            }
+            if Instant::now() >= until {
+                break;
+            }
+            // Comes back before the job is gone: nothing tells of that but another look.
+            let domains = loaded.iter().map(|one| one.domain.clone()).collect();
+            loaded = self.look(&[unit.to_owned()], &Scope::Jobs(domains)).await?.look.loaded(unit);
+            if !loaded.is_empty() {
+                sleep(POLL).await;
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// Unloads the jobs of a unit that are not on their way out already.
+    async fn tell_to_go(&self, unit: &str, jobs: impl Iterator<Item = &Loaded>) -> Result<(), SupervisorError> {
+        for one in jobs.filter(|one| !one.is_leaving()) {
+            let said = self.call(&one.domain, &["bootout", &one.target], SHORT).await?;
+            if !said.is_end_of_bootout() {
+                return Err(self.refused_call("bootout", unit, &one.target, &said));
+            }
+        }
+        Ok(())
+    }
+
+    /// Says where a unit is to be loaded: an agent in the domain of the login at the screen, else in that of its account.
+    fn place(&self, look: &Look, unit: &str, definition: Definition) -> Result<Place, SupervisorError> {
+        let uid = self.facts.uid;
+        let domain = if definition == Definition::Daemon {
+            "system".to_owned()
+        } else if uid == 0 {
+            return Err(self.fault("start", unit, Fault::RootsAgent));
+        } else {
+            let domains = [format!("gui/{uid}"), format!("user/{uid}")];
+            let Some(domain) = domains.iter().find(|domain| look.domain(domain).is_ok()) else {
+                let said = look.domain(&domains[0]).err().unwrap_or_default();
+                return Err(self.fault("start", unit, Fault::NoDomain { user: self.facts.user.clone(), said }));
+            };
+            domain.clone()
+        };
+        let path = layout::absolute(&definition.path(unit), &self.facts).unwrap_or_default().into_string();
+        let target = format!("{domain}/{}", crate::service::render::launchd::label(unit));
+        Ok(Place { domain, target, definition, path })
+    }
+
+    /// One exchange about units; what they are seen with is kept.
+    async fn look(&self, units: &[String], scope: &Scope) -> Result<Seen, SupervisorError> {
+        let kinds = [Definition::Agent, Definition::Daemon];
+        let files = units.iter().flat_map(|unit| kinds.map(|kind| Ask::File(kind.path(unit))));
+        let asks = [look::ask(units, scope)].into_iter().chain(files).collect();
+        let observation = self.host.query(&Query { asks }).await?;
+        let mut answers = observation.answers.into_iter();
+        let look = answers.next().as_ref().and_then(Look::read).unwrap_or_default();
+        look.check(self.host.name())?;
+        let mut files = Vec::with_capacity(units.len());
+        for _ in units {
+            let of_unit = kinds.into_iter().zip(answers.by_ref());
+            let found = |(kind, answer)| {
+                if let crate::host::Answer::File(Some(file)) = answer { Some((kind, file)) } else { None }
+            };
+            files.push(of_unit.filter_map(found).collect());
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for unit in units {
+            let before = known.entry(unit.clone()).or_default();
+            if let Some(family) = look.family(unit, before) {
+                *before = family;
+            }
+        }
+        Ok(Seen { facts: observation.facts, look, files })
+    }
+
+    fn family(&self, unit: &str) -> Family {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(unit).cloned().unwrap_or_default()
+    }
+
+    /// Calls a verb that must succeed and says nothing.
+    async fn tell(&self, verb: &'static str, unit: &str, place: &Place) -> Result<(), SupervisorError> {
+        let said = self.call(&place.domain, &[verb, &place.target], SHORT).await?;
+        if said.code == 0 { Ok(()) } else { Err(self.refused_call(verb, unit, &place.target, &said)) }
+    }
+
+    /// Calls launchctl, as root where the domain is root's.
+    async fn call(&self, domain: &str, words: &[&str], deadline: Duration) -> Result<Said, SupervisorError> {
+        let command = Command::new("sh")
+            .args(["-c", CALL, "sh"])
+            .args(as_root(domain).iter().copied())
+            .arg("/bin/launchctl")
+            .args(words.iter().copied())
+            .deadline(deadline);
+        let output = self.host.run(&command).await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let (code, words) = text.split_once(' ').unwrap_or_default();
+        let unread = || SupervisorError::Unanswered {
+            host: self.host.name().to_owned(),
+            operation: "call launchctl",
+            detail: gist(&String::from_utf8_lossy(&output.stderr)),
+        };
+        Ok(Said { code: code.parse().map_err(|_| unread())?, words: words.to_owned() })
+    }
+
+    fn refused(&self, operation: &'static str, unit: &str, refusal: Refusal, detail: String) -> SupervisorError {
+        SupervisorError::Refused {
+            host: self.host.name().to_owned(),
+            operation,
+            unit: Some(unit.to_owned()),
+            refusal,
+            name: None,
+            detail,
+        }
+    }
+
+    /// What a call came to that launchctl, or sudo before it, refused.
+    fn refused_call(&self, verb: &'static str, unit: &str, target: &str, said: &Said) -> SupervisorError {
+        let (code, words) = (said.code, gist(&said.words));
+        self.fault(
+            verb,
+            unit,
+            if said.is_sudos() {
+                Fault::NoRoot { user: self.facts.user.clone(), said: words }
+            } else {
+                Fault::Refused { verb, target: target.to_owned(), code, said: words }
+            },
+        )
+    }
+
+    fn fault(&self, operation: &'static str, unit: &str, fault: Fault) -> SupervisorError {
+        SupervisorError::Launchd { host: self.host.name().to_owned(), operation, unit: unit.to_owned(), fault }
+    }
+}
+
+/// What stands before a call of launchctl that is about a domain.
+fn as_root(domain: &str) -> &'static [&'static str] {
+    if domain == "system" { &["sudo", "-n"] } else { &[] }
+}

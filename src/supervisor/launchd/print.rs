@@ -6,6 +6,8 @@
 //! a `state = active`), and lines that look unbalanced, so a block ends at its own indentation and no brace is counted.
 //! A key that is missing is `None`, one that is unknown is passed over, and of two the first counts.
 
+use crate::service::render::launchd::DEFINITION;
+
 /// A job as launchd has it: what it read at `bootstrap`, and what has become of it since.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Job {
@@ -25,6 +27,12 @@ pub struct Job {
     pub start_reason: Option<String>,
     /// How the process before this one ended.
     pub last_end: Option<LastEnd>,
+    /// Seconds between TERM and KILL when launchd ends it.
+    pub exit_timeout: Option<u64>,
+    /// Seconds from one start to the next.
+    pub throttle: Option<u64>,
+    /// What its definition calls itself: see [`DEFINITION`].
+    pub definition: Option<String>,
 }
 
 /// How a process ended, as far as launchd tells.
@@ -52,7 +60,9 @@ pub fn parse(text: &str) -> Option<Job> {
     while let Some(line) = lines.next().filter(|line| *line != "}") {
         let Some((key, value)) = line.strip_prefix('\t').and_then(|line| line.split_once(" = ")) else { continue };
         if value == "{" {
-            lines.by_ref().find(|line| *line == "\t}");
+            let inside = lines.by_ref().take_while(|line| *line != "\t}");
+            let said = inside.fold(None, |found, line| found.or_else(|| definition(line)));
+            job.definition = job.definition.take().or(said.filter(|_| key == "environment"));
         } else if !key.starts_with('\t') {
             job.take(key, value);
         }
@@ -67,6 +77,8 @@ impl Job {
             "state" => first(&mut self.state, Some(value.to_owned())),
             "job state" => first(&mut self.job_state, Some(value.to_owned())),
             "pid" => first(&mut self.pid, value.parse().ok().filter(|pid| *pid != 0)),
+            "exit timeout" => first(&mut self.exit_timeout, value.parse().ok()),
+            "minimum runtime" => first(&mut self.throttle, value.parse().ok()),
             "runs" => first(&mut self.runs, value.parse().ok()),
             "immediate reason" => first(&mut self.start_reason, Some(value.to_owned())),
             "last exit code" => first(&mut self.last_end, exit(value)),
@@ -81,6 +93,12 @@ fn first<T>(field: &mut Option<T>, value: Option<T>) {
     if field.is_none() {
         *field = value;
     }
+}
+
+/// `UNITBEE_DEFINITION => 0123456789abcdef` of the environment.
+fn definition(line: &str) -> Option<String> {
+    let (name, value) = line.strip_prefix("\t\t")?.split_once(" => ")?;
+    (name == DEFINITION).then(|| value.to_owned())
 }
 
 /// `(never exited)`, `1`, `78: EX_CONFIG`; also `(abandoned)`, which is no end.
@@ -124,19 +142,25 @@ mod tests {
                 runs: Some(3),
                 start_reason: Some("semaphore".to_owned()),
                 last_end: Some(LastEnd::Exit(143)),
+                exit_timeout: Some(25),
+                throttle: Some(10),
+                definition: Some("0123456789abcdef".to_owned()),
             }
         );
         assert_eq!(
             throttled,
             Job {
-                target: "user/501/com.rbee.web.main".to_owned(),
-                path: Some("/Users/bee/Library/LaunchAgents/com.rbee.web.main.plist".to_owned()),
+                target: "user/501/com.rbee.web-main".to_owned(),
+                path: Some("/Users/bee/Library/LaunchAgents/com.rbee.web-main.plist".to_owned()),
                 state: Some("spawn scheduled".to_owned()),
                 job_state: Some("spawn failed".to_owned()),
                 pid: None,
                 runs: Some(22),
                 start_reason: None,
                 last_end: Some(LastEnd::Exit(78)),
+                exit_timeout: Some(25),
+                throttle: Some(10),
+                definition: None,
             }
         );
         assert_eq!((stopping.state.as_deref(), stopping.pid), (Some("SIGTERMed"), Some(812)));

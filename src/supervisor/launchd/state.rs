@@ -82,7 +82,7 @@ fn is_by_launchd(job: &Job) -> bool {
 }
 
 fn is_steady(started: Option<u64>, now: u64) -> bool {
-    started.is_none_or(|started| started.saturating_add(STEADY_USEC) <= now)
+    started.is_some_and(|started| started.saturating_add(STEADY_USEC) <= now)
 }
 
 fn restarts(job: &Job) -> u32 {

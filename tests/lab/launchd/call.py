@@ -1,6 +1,7 @@
 """The verbs of launchctl, as far as a tool needs them, and the two programs beside it."""
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -21,8 +22,10 @@ class Call:
         self.args = request["args"]
 
     async def run(self):
-        if self.request["program"] == "ps":
-            return self.ps()
+        if self.request["program"] in ("ps", "lsof"):
+            return getattr(self, self.request["program"])()
+        if self.request["program"] == "sudo":
+            return await self.sudo()
         if self.request["program"] == "mac":
             return self.hand()
         self.mac.background_login(self.uid)
@@ -42,7 +45,14 @@ class Call:
         }
         if verb not in verbs:
             raise Answer(1, f"Unrecognized subcommand: {verb}\n")
-        return await verbs[verb]()
+        call = [verb, self.args[-1] if self.args else "", None]
+        self.mac.calls.append(call)
+        try:
+            answer = await verbs[verb]()
+        except Answer as raised:
+            answer = raised
+        call[2] = answer.code
+        return answer
 
     # Targets.
 
@@ -232,8 +242,37 @@ class Call:
     # What is not launchctl.
 
     def ps(self):
-        found = subprocess.run([PS, *self.args], capture_output=True, text=True, check=False)
+        # There `comm` is the path of the program: ps(1).
+        args = ["exe=" if word == "comm=" else word for word in self.args]
+        env = {**os.environ, **self.request["env"]}
+        found = subprocess.run([PS, *args], capture_output=True, text=True, check=False, env=env)
         return Answer(found.returncode, found.stderr, found.stdout)
+
+    def lsof(self):
+        """Who listens, of some processes; only in the form in which a tool asks for it."""
+        match self.args:
+            case ["-nP", "-a", "-p", pids, "-iTCP", "-sTCP:LISTEN", "-Fn"]:
+                found = [(pid, listening(pid)) for pid in pids.split(",")]
+            case _:
+                raise Answer(1, f"lsof: not simulated: {' '.join(self.args)}\n")
+        out = "".join(f"p{pid}\n" + "".join(f"f{fd}\nn{name}\n" for fd, name in all) for pid, all in found if all)
+        return Answer(0 if out else 1, out=out)
+
+    async def sudo(self):
+        """As root, where nobody is asked for a password: sudo(8), -n."""
+        args = self.args[1:] if self.args[:1] == ["-n"] else self.args
+        if not self.mac.knob("sudo") and self.uid != 0:
+            raise Answer(1, "sudo: a password is required\n")
+        pipe = asyncio.subprocess.PIPE
+        env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/var/root", **self.request["env"]}
+        try:
+            started = await asyncio.create_subprocess_exec(
+                *args, stdin=pipe, stdout=pipe, stderr=pipe, cwd=self.request["dir"], env=env
+            )
+        except OSError:
+            raise Answer(1, f"sudo: {args[0]}: command not found\n") from None
+        out, err = await started.communicate(base64.b64decode(self.request.get("input", "")))
+        return Answer(started.returncode, err.decode(errors="replace"), out.decode(errors="replace"))
 
     def hand(self):
         if self.uid != 0 and self.args != ["show"]:
@@ -248,11 +287,30 @@ class Call:
                 os.makedirs(os.path.dirname(KNOBS_FILE), exist_ok=True)
                 with open(KNOBS_FILE, "w", encoding="utf-8") as file:
                     json.dump(self.mac.knobs, file)
+            case ["calls"]:
+                return Answer(0, out="".join(f"{verb} {target} {code}\n" for verb, target, code in self.mac.calls))
             case ["show"]:
                 return Answer(0, out="".join(f"{name}={json.dumps(value)}\n" for name, value in self.mac.knobs.items()))
             case _:
-                raise Answer(64, "mac: login UID, logout UID, set NAME VALUE, show\n")
+                raise Answer(64, "mac: login UID, logout UID, set NAME VALUE, show, calls\n")
         return Answer(0)
+
+
+def listening(pid):
+    """The listening TCP sockets of a process, by descriptor, as lsof(8) names them."""
+    try:
+        links = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+        with open(f"/proc/{pid}/net/tcp", encoding="ascii") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return []
+    names = {}
+    for row in rows[1:]:
+        if row[3] == "0A":
+            addr, port = row[1].split(":")
+            quads = ".".join(str(byte) for byte in bytes.fromhex(addr)[::-1])
+            names[f"socket:[{row[9]}]"] = f"{'*' if quads == '0.0.0.0' else quads}:{int(port, 16)}"
+    return [(fd, names[link]) for fd, link in links.items() if link in names]
 
 
 def signal_number(word):

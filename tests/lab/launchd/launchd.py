@@ -10,6 +10,7 @@ Who calls is told by the socket. The program `mac` says what happens to the mach
     mac login UID, mac logout UID     somebody sits down at the screen, or leaves
     mac set NAME VALUE                a knob, see mac.py; kept over a reboot
     mac show                          all knobs
+    mac calls                         every call of launchctl since the boot: verb, last argument, exit code
 """
 
 import asyncio

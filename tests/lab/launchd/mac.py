@@ -25,6 +25,7 @@ KNOBS = {
     "kickstart-running-code": 0,  # what kickstart of a job that runs answers: 0 or 37
     "kickstart-hangs": False,  # kickstart never comes back (kirodotdev/KiroCrew#1698: seven minutes)
     "never-spawns": False,  # a job is bootstrapped and not started (openbase#15)
+    "sudo": False,  # whether the user may act as root without a password
     "headless-code": 125,  # what a gui domain that is not there answers: 125 or 112
 }
 
@@ -50,6 +51,7 @@ class Mac:
                 self.knobs.update(json.load(file))
         self.sessions = 100000
         self.domains = {}
+        self.calls = []
         self.add_domain("system", None)
 
     # What jobs need of the machine.

@@ -10,7 +10,7 @@ readonly MAC_LACKS=(
   systemd-run taskset timeout unshare
 )
 # Other programs of the same name.
-readonly MAC_OWN=(ps stat sysctl uname)
+readonly MAC_OWN=(lsof ps stat sudo sysctl uname)
 # The same programs, without what a Mac's do not know.
 readonly MAC_BSD=(base64 cp date find head ln mkdir mv readlink rm touch)
 
@@ -24,7 +24,7 @@ seed_mac() {
   done
   install -m 0755 "$LAB_HOME"/launchd/{boot,bsd,*.py} "$lab"
   install -m 0755 "$LAB_HOME"/launchd/{launchctl,uname,sw_vers,sysctl,stat,shasum} "$root/usr/bin"
-  for program in mac ps; do
+  for program in mac ps lsof sudo; do
     ln "$root/usr/bin/launchctl" "$root/usr/bin/$program"
   done
   for program in "${MAC_BSD[@]}"; do

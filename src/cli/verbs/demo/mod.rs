@@ -19,7 +19,7 @@ use super::{lifecycle, logs, status};
 use crate::deploy::Choices;
 use crate::host::{Answer, Ask, Query};
 use crate::service::manifest::{Flags, from_flags};
-use crate::supervisor::{Manager, layout};
+use crate::supervisor::{Definition, layout};
 
 pub use self::daemon::serve;
 
@@ -148,7 +148,7 @@ fn done(exit: Exit) -> Result<()> {
 
 /// What is left of the unit on its host.
 async fn left(job: &Job) -> Result<Vec<String>> {
-    let definitions = Manager::ALL.map(|manager| layout::definition(manager, UNIT));
+    let definitions = Definition::ALL.map(|kind| kind.path(UNIT));
     let paths: Vec<_> = definitions.into_iter().chain([layout::unit(UNIT), layout::record(UNIT)]).collect();
     let asks = paths.iter().cloned().map(Ask::Size).chain([Ask::Tree(layout::refs())]).collect();
     let answers = job.host.query(&Query { asks }).await?.answers;

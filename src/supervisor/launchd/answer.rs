@@ -1,0 +1,63 @@
+//! What `launchctl` answers: an exit code, which is the number of an error, and words.
+
+use crate::host::printable;
+
+/// `bootout` of a job that is not loaded, `kill` of one that does not run.
+pub(super) const NO_PROCESS: i32 = 3;
+/// There is no such job.
+pub(super) const NO_JOB: i32 = 113;
+
+/// An answer of one call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) code: i32,
+    pub(super) words: String,
+}
+
+impl Said {
+    /// Tells whether it was sudo that did not let the call pass.
+    pub(super) fn is_sudos(&self) -> bool {
+        self.code != 0 && self.words.lines().any(|line| line.starts_with("sudo: "))
+    }
+
+    /// Tells whether a `bootout` with this answer was heard, or had nothing to do: what became of it is for `print` to say.
+    /// 5 is a catch-all, 36 and 37 are under way, 112, 124 and 125 are domains that are not there (any more).
+    pub(super) fn is_end_of_bootout(&self) -> bool {
+        matches!(self.code, 0 | NO_PROCESS | 5 | 36 | 37 | 112 | NO_JOB | 124 | 125)
+    }
+
+    /// Tells whether a `bootstrap` with this answer may succeed later, or has been done by somebody else: 5 is what anybody
+    /// but root hears of nearly everything, 17 and 37 are jobs that are there, 36 and 124 are under way, 119 is disabled.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.code, 5 | 17 | 36 | 37 | 119 | 122 | 124 | 134)
+    }
+}
+
+/// The one line that tells something, fit for a message.
+pub(super) fn gist(words: &str) -> String {
+    let empty = |line: &&str| line.is_empty() || *line == "Bad request." || line.starts_with("Try re-running");
+    let line = words.lines().map(str::trim).rfind(|line| !empty(line)).unwrap_or("it gave no reason");
+    printable(line.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_tells_something_is_told() {
+        for (words, line) in [
+            (
+                "Bad request.\nCould not find service \"x\" in domain for system\n",
+                "Could not find service \"x\" in domain for system",
+            ),
+            (
+                "Bootstrap failed: 5: Input/output error\nTry re-running the command as root for richer errors.\n",
+                "Bootstrap failed: 5: Input/output error",
+            ),
+            ("", "it gave no reason"),
+        ] {
+            assert_eq!(gist(words), line);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What launchd does not do, each with its cause and what mends it.
+
+use thiserror::Error;
+
+/// Why a job is not as it was asked to be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The account has no domain that could take an agent.
+    #[error("launchd has no domain for {user}: {said}")]
+    NoDomain {
+        /// Login name.
+        user: String,
+        /// What launchctl said.
+        said: String,
+    },
+    /// Root has no session of its own.
+    #[error("root has no agents")]
+    RootsAgent,
+    /// Daemons are root's, and this account may not act as root.
+    #[error("sudo does not let {user} act as root: {said}")]
+    NoRoot {
+        /// Login name.
+        user: String,
+        /// What sudo said.
+        said: String,
+    },
+    /// Its log cannot be written: launchd would start it, fail, and say nothing.
+    #[error("its log {path} cannot be written: {said}")]
+    Log {
+        /// Path there.
+        path: String,
+        /// What the host said.
+        said: String,
+    },
+    /// The property list is one that launchd does not take.
+    #[error("launchd does not take {path}: {why} ({said})")]
+    File {
+        /// Path there.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+        /// What mends it.
+        mend: String,
+        /// What launchctl said.
+        said: String,
+    },
+    /// It stays disabled although it was enabled.
+    #[error("{target} is disabled, and enabling it changes nothing")]
+    Disabled {
+        /// The job.
+        target: String,
+    },
+    /// launchctl refuses, and nothing that was looked at says why.
+    #[error("launchctl {verb} {target}: {said} (exit code {code})")]
+    Refused {
+        /// Its verb.
+        verb: &'static str,
+        /// The job.
+        target: String,
+        /// Its exit code.
+        code: i32,
+        /// What it said.
+        said: String,
+    },
+    /// It was told to go, was killed, and is still there.
+    #[error("{target} was told to end and was killed, and launchd still has it ({state})")]
+    Stuck {
+        /// The job.
+        target: String,
+        /// What state it is in.
+        state: String,
+    },
+    /// It is loaded and not started, nor does it help to ask.
+    #[error("launchd has loaded {target} twice and does not start it ({state})")]
+    NeverStarts {
+        /// The job.
+        target: String,
+        /// What state it is in.
+        state: String,
+    },
+    /// It was loaded, and was gone at the next look.
+    #[error("{target} was loaded, and somebody unloaded it at once")]
+    Vanished {
+        /// The job.
+        target: String,
+    },
+}
+
+impl Fault {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoDomain { .. } => {
+                "log in at the screen of the host, or give the service `scope = \"system\"`".into()
+            }
+            Self::RootsAgent => "reach the host as the user that is to run it, or give it `scope = \"system\"`".into(),
+            Self::NoRoot { user, .. } => {
+                format!("a line `{user} ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets it")
+            }
+            Self::Log { path, .. } => format!("on the host, see who owns {path} and its folder: `ls -led {path}`"),
+            Self::File { mend, .. } => mend.clone(),
+            Self::Disabled { .. } => {
+                "switch it on in System Settings > General > Login Items, or ask who manages the Mac".into()
+            }
+            Self::Refused { .. } | Self::Vanished { .. } => {
+                "`log show --last 2m --predicate 'process == \"launchd\"'` on the host tells launchd's side".into()
+            }
+            Self::Stuck { target, .. } => format!("`sudo launchctl bootout {target}` on the host, else a reboot"),
+            Self::NeverStarts { target, .. } => {
+                format!("`launchctl kickstart {target}` on the host, else a reboot")
+            }
+        }
+    }
+}

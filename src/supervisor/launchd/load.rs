@@ -1,0 +1,236 @@
+//! Loading a job, until its process is seen; and finding out why that does not work, for launchd tells nearly nothing.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::answer::{Said, gist};
+use super::look::{self, Scope};
+use super::{Fault, LEAST, Launchd, Place, SHORT, as_root};
+use crate::host::{Command, HostError};
+use crate::supervisor::poll::POLL;
+use crate::supervisor::{Definition, JobEnd, SupervisorError, Unseen, layout};
+
+/// How long a job may be loaded and not started before it is kicked.
+const UNSTARTED: Duration = Duration::from_secs(3);
+
+/// What a start may take beyond the time that launchd keeps starts apart.
+const MARGIN: Duration = Duration::from_secs(15);
+
+/// launchd's own time between two starts, where it tells none.
+const THROTTLE: u64 = 10;
+
+/// What became of a job that was loaded.
+enum Spawned {
+    /// It was started, and may have ended already.
+    Started,
+    /// launchd is about to start it, and its time is over.
+    Late,
+    /// launchd does not start it; in which state it is.
+    Never(String),
+}
+
+impl Launchd {
+    /// Loads a unit that is loaded nowhere, and waits until it is started.
+    pub(super) async fn load(&self, unit: &str, place: &Place, until: Instant) -> Result<JobEnd, SupervisorError> {
+        let mut tried = false;
+        loop {
+            self.bootstrap(unit, place).await?;
+            match self.spawned(unit, place, until).await? {
+                Spawned::Started => return Ok(JobEnd::Done),
+                Spawned::Late => {
+                    let status = Box::new(self.status_of(unit).await?);
+                    return Ok(JobEnd::Unseen { cause: Unseen::Deadline, status });
+                }
+                Spawned::Never(state) if tried => {
+                    return Err(self.fault("start", unit, Fault::NeverStarts { target: place.target.clone(), state }));
+                }
+                Spawned::Never(_) => {
+                    tried = true;
+                    let loaded = self.look(&[unit.to_owned()], &Scope::All).await?.look.loaded(unit);
+                    self.clear(unit, loaded).await?;
+                }
+            }
+        }
+    }
+
+    /// Has launchd load it. An answer that may pass is never just tried again: what stands in the way is looked at first.
+    async fn bootstrap(&self, unit: &str, place: &Place) -> Result<(), SupervisorError> {
+        let begun = Instant::now();
+        let mut pause = POLL;
+        loop {
+            let (step, said) = self.call_bootstrap(unit, place).await?;
+            let refused = || self.refused_call("bootstrap", unit, &place.target, &said);
+            match (step.as_str(), said.code) {
+                ("bootstrap", 0) => return Ok(()),
+                ("log", _) => {
+                    let path = self.log(unit);
+                    return Err(self.fault("start", unit, Fault::Log { path, said: gist(&said.words) }));
+                }
+                ("enable", _) => return Err(self.refused_call("enable", unit, &place.target, &said)),
+                _ if said.is_sudos() => return Err(refused()),
+                _ => {}
+            }
+            let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
+            let loaded = seen.look.loaded(unit);
+            let wanted = seen.file(0).and_then(|(_, file)| look::definition_of(&file.content));
+            let is_it =
+                |one: &look::Loaded| one.domain == place.domain && !one.is_leaving() && one.job.definition == wanted;
+            if matches!(&loaded[..], [only] if is_it(only)) {
+                return Ok(());
+            }
+            if !loaded.is_empty() {
+                self.clear(unit, loaded).await?;
+                continue;
+            }
+            if seen.look.is_disabled(unit, place.definition) {
+                return Err(self.fault("start", unit, Fault::Disabled { target: place.target.clone() }));
+            }
+            if let Some((why, mend)) =
+                self.what_is_wrong(place, seen.file(0).map(|(_, file)| &file.content[..])).await?
+            {
+                let fault = Fault::File { path: place.path.clone(), why, mend, said: gist(&said.words) };
+                return Err(self.fault("start", unit, fault));
+            }
+            if !said.may_pass() || begun.elapsed() > LEAST {
+                return Err(refused());
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// Makes sure of its log, enables and loads it; the step that this came to.
+    async fn call_bootstrap(&self, unit: &str, place: &Place) -> Result<(String, Said), SupervisorError> {
+        let script = include_str!("../../../templates/launchd/load.sh");
+        let label = crate::service::render::launchd::label(unit);
+        let command = Command::new("sh")
+            .args(["-c", script, "sh", &self.log(unit), &place.domain, &label, &place.path])
+            .args(as_root(&place.domain).iter().copied())
+            .deadline(SHORT);
+        let output = self.host.run(&command).await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let told = text.split_once('\n').and_then(|(head, words)| {
+            let (step, code) = head.split_once(' ')?;
+            Some((step.to_owned(), Said { code: code.parse().ok()?, words: words.to_owned() }))
+        });
+        told.ok_or_else(|| SupervisorError::Unanswered {
+            host: self.host.name().to_owned(),
+            operation: "load a job",
+            detail: gist(&String::from_utf8_lossy(&output.stderr)),
+        })
+    }
+
+    /// What launchd may have against a property list, and what mends it: it takes files of root and of the domain's owner
+    /// that nobody else may write, well-formed ones, and those that are for the kind of session.
+    async fn what_is_wrong(
+        &self,
+        place: &Place,
+        content: Option<&[u8]>,
+    ) -> Result<Option<(String, String)>, SupervisorError> {
+        let path = &place.path;
+        let Some(content) = content else {
+            return Ok(Some(("it is not there".into(), "`unitbee apply` writes it".into())));
+        };
+        let listed = self.host.run(&Command::new("ls").args(["-ldn", path]).env("LC_ALL", "C").deadline(SHORT)).await?;
+        let line = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let owner = if place.definition == Definition::Daemon { 0 } else { self.facts.uid };
+        if let Some(wrong) = bad_access(&line, path, owner) {
+            return Ok(Some(wrong));
+        }
+        let anew = || format!("`unitbee apply --take` writes it anew; `plutil -lint {path}` on the host tells more");
+        let Ok(plist) = plist::from_bytes::<plist::Dictionary>(content) else {
+            return Ok(Some(("it is no property list".into(), anew())));
+        };
+        let session = if place.domain.starts_with("gui/") { "Aqua" } else { "Background" };
+        let sessions = plist.get("LimitLoadToSessionType").and_then(plist::Value::as_array);
+        let is_for_it = sessions.is_some_and(|all| all.iter().any(|one| one.as_string() == Some(session)));
+        if place.definition == Definition::Agent && !is_for_it {
+            return Ok(Some((format!("it is not for sessions of type {session}"), anew())));
+        }
+        Ok(None)
+    }
+
+    /// Waits until launchd has started what it has loaded; a job that it just leaves alone is kicked, once.
+    async fn spawned(&self, unit: &str, place: &Place, until: Instant) -> Result<Spawned, SupervisorError> {
+        let begun = Instant::now();
+        let mut kicked: Option<Instant> = None;
+        loop {
+            let scope = Scope::Jobs(vec![place.domain.clone()]);
+            let loaded = self.look(&[unit.to_owned()], &scope).await?.look.loaded(unit);
+            let Some(one) = loaded.into_iter().find(|one| one.domain == place.domain) else {
+                return Err(self.fault("start", unit, Fault::Vanished { target: place.target.clone() }));
+            };
+            let throttle = Duration::from_secs(one.job.throttle.unwrap_or(THROTTLE));
+            let ran = one.job.runs.is_some_and(|runs| runs > 0);
+            match (one.state(), one.job.pid) {
+                ("running", Some(_)) => return Ok(Spawned::Started),
+                ("not running" | "exited" | "spawn scheduled", None) if ran => return Ok(Spawned::Started),
+                ("not running", None) if kicked.unwrap_or(begun).elapsed() > UNSTARTED => {
+                    if kicked.is_some() || !self.kick(place, throttle + UNSTARTED).await? {
+                        return Ok(Spawned::Never(one.state().to_owned()));
+                    }
+                    kicked = Some(Instant::now());
+                }
+                _ => {}
+            }
+            if Instant::now() >= until.min(begun + throttle + MARGIN) {
+                return Ok(Spawned::Late);
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Asks launchd to start what it has loaded; whether it came back.
+    async fn kick(&self, place: &Place, deadline: Duration) -> Result<bool, SupervisorError> {
+        match self.call(&place.domain, &["kickstart", &place.target], deadline).await {
+            // 37 is a job that runs, and any other answer is shown by the next look.
+            Ok(_) => Ok(true),
+            Err(SupervisorError::Host(HostError::Deadline { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn log(&self, unit: &str) -> String {
+        layout::absolute(&layout::job_log(unit), &self.facts).unwrap_or_default().into_string()
+    }
+}
+
+/// Reads a line of `ls -ldn`: `-rw-r--r--  1 501  20  812 Nov 21 01:05 /…`.
+fn bad_access(line: &str, path: &str, owner: u32) -> Option<(String, String)> {
+    let mut words = line.split_whitespace();
+    let (mode, uid) = (words.next()?, words.nth(1)?.parse::<u32>().ok()?);
+    let may_write = |at: usize| mode.as_bytes().get(at) == Some(&b'w');
+    if !mode.starts_with('-') {
+        let mend = format!("`rm {path}` on the host, then `unitbee apply --take`");
+        return Some(("it is no regular file".into(), mend));
+    }
+    if may_write(5) || may_write(8) {
+        return Some(("others may write it".into(), format!("`chmod 644 {path}` on the host")));
+    }
+    (uid != 0 && uid != owner)
+        .then(|| (format!("it belongs to user {uid}"), format!("`sudo chown {owner} {path}` on the host")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bad_access;
+
+    #[test]
+    fn a_file_that_others_may_write_is_told() {
+        let wrong = |line: &str| bad_access(line, "/x.plist", 501).map(|(why, _)| why);
+        assert_eq!(wrong("-rw-r--r--  1 501  20  812 Nov 21 01:05 /x.plist\n"), None);
+        assert_eq!(wrong("-rw-r--r--@ 1 0  0  812 Nov 21 01:05 /x.plist\n"), None);
+        assert_eq!(wrong("-rw-rw-r--  1 501  20  812 Nov 21 01:05 /x.plist\n").as_deref(), Some("others may write it"));
+        assert_eq!(wrong("-rw-r--rw-  1 501  20  812 Nov 21 01:05 /x.plist\n").as_deref(), Some("others may write it"));
+        assert_eq!(
+            wrong("lrwxr-xr-x  1 501  20  5 Nov 21 01:05 /x.plist -> y\n").as_deref(),
+            Some("it is no regular file")
+        );
+        assert_eq!(
+            wrong("-rw-r--r--  1 502  20  812 Nov 21 01:05 /x.plist\n").as_deref(),
+            Some("it belongs to user 502")
+        );
+        assert_eq!(wrong(""), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! One look at launchd: what it has of some jobs in every domain where it might have them, in one exchange.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use super::answer::{NO_JOB, Said, gist};
+use super::print::{self, Job};
+use super::processes::{Family, Process, Processes};
+use super::state::unit_status;
+use crate::host::{Answer, Ask, Facts, FileFound};
+use crate::service::render::launchd::{DEFINITION, label};
+use crate::supervisor::{Definition, SupervisorError, UnitStatus, layout};
+
+/// The script that looks, without what only a reader of it wants.
+static SCRIPT: LazyLock<String> = LazyLock::new(|| {
+    let lines = include_str!("../../../templates/launchd/look.sh").lines().map(str::trim_start);
+    lines.filter(|line| !line.starts_with('#') && !line.is_empty()).fold(String::new(), |text, line| text + line + "\n")
+});
+
+/// What a look is to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything: the domains, what is disabled in them, the jobs, their processes.
+    All,
+    /// The same, and whether the account may act as root, for jobs of the system.
+    Root,
+    /// The same, and the processes of the account even where no job has one.
+    Processes,
+    /// Nothing but the jobs in these domains.
+    Jobs(Vec<String>),
+}
+
+/// What was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// What `launchctl` said by the name of the question.
+    said: BTreeMap<String, Said>,
+    /// The processes of the account, where they were told.
+    processes: Option<Processes>,
+    is_whole: bool,
+}
+
+/// A job in a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Loaded {
+    /// `gui/501`
+    pub(super) domain: String,
+    /// `gui/501/com.rbee.llm-8080`
+    pub(super) target: String,
+    pub(super) job: Job,
+}
+
+impl Loaded {
+    /// What state it is in, in launchd's word.
+    pub(super) fn state(&self) -> &str {
+        self.job.state.as_deref().unwrap_or("no state")
+    }
+
+    /// Tells whether launchd is about to forget it.
+    pub(super) fn is_leaving(&self) -> bool {
+        matches!(self.job.state.as_deref(), Some("SIGTERMed" | "SIGKILLed" | "languishing"))
+    }
+}
+
+/// What must be asked of a host to know of these units' jobs.
+#[must_use]
+pub fn ask(units: &[String], scope: &Scope) -> Ask {
+    let (also, domains) = match scope {
+        Scope::All => ("-", "all".to_owned()),
+        Scope::Root => ("root", "all".to_owned()),
+        Scope::Processes => ("processes", "all".to_owned()),
+        Scope::Jobs(domains) => ("jobs", domains.join(" ")),
+    };
+    let args = [also.to_owned(), domains].into_iter().chain(units.iter().map(|unit| label(unit))).collect();
+    Ask::Script { system: "Darwin", text: &SCRIPT, args }
+}
+
+impl Look {
+    /// Reads the answer to [`ask`]; `None` when it is not of that form.
+    #[must_use]
+    pub fn read(answer: &Answer) -> Option<Self> {
+        let Answer::Script(told) = answer else { return None };
+        let mut look = Self::default();
+        let mut rest = told.as_deref().unwrap_or_default();
+        while let Some((name, said, after)) = record(rest) {
+            rest = after;
+            match name {
+                "processes" => look.processes = Some(Processes::parse(&said.words)),
+                "end" => look.is_whole = true,
+                _ => drop(look.said.insert(name.to_owned(), said)),
+            }
+        }
+        Some(look)
+    }
+
+    /// Makes sure that launchd answered all questions.
+    pub(in crate::supervisor) fn check(&self, host: &str) -> Result<(), SupervisorError> {
+        let detail = "launchctl does not come back; whether launchd itself is well, only a reboot may tell";
+        if self.is_whole { Ok(()) } else { Err(unanswered(host, detail.to_owned())) }
+    }
+
+    /// Why the account may not act as root, where that was asked.
+    pub(in crate::supervisor) fn why_no_root(&self) -> Option<String> {
+        self.said.get("root").filter(|said| said.code != 0).map(|said| gist(&said.words))
+    }
+
+    /// Whether there is a domain, and what was said of one that is not.
+    pub(super) fn domain(&self, domain: &str) -> Result<(), String> {
+        match self.said.get(domain) {
+            Some(said) if said.code == 0 => Ok(()),
+            Some(said) => Err(gist(&said.words)),
+            None => Err("it was not asked for".to_owned()),
+        }
+    }
+
+    /// Tells whether launchd has a job of the unit.
+    pub(in crate::supervisor) fn has(&self, unit: &str) -> bool {
+        !self.loaded(unit).is_empty()
+    }
+
+    /// Every job that a unit has, in whichever domain.
+    pub(super) fn loaded(&self, unit: &str) -> Vec<Loaded> {
+        let end = format!("/{}", label(unit));
+        let job = |(name, said): (&String, &Said)| {
+            let domain = name.strip_suffix(&end).filter(|domain| !domain.starts_with("disabled/"))?;
+            let job = (said.code == 0).then(|| print::parse(&said.words)).flatten()?;
+            Some(Loaded { domain: domain.to_owned(), target: name.clone(), job })
+        };
+        self.said.iter().filter_map(job).collect()
+    }
+
+    /// What launchctl answered about a unit that is neither a job nor that there is none.
+    pub(super) fn odd_answer(&self, unit: &str) -> Option<String> {
+        let end = format!("/{}", label(unit));
+        let odd = |(name, said): (&String, &Said)| {
+            let is_odd = name.ends_with(&end) && !matches!(said.code, 0 | NO_JOB);
+            is_odd.then(|| format!("launchctl print {name}: {}", gist(&said.words)))
+        };
+        self.said.iter().find_map(odd)
+    }
+
+    /// Whether an override keeps launchd from loading a unit: since macOS 13 in words, before as truth of being disabled.
+    pub(super) fn is_disabled(&self, unit: &str, definition: Definition) -> bool {
+        let system = |name: &&String| name.as_str() == "disabled/system";
+        let of = |name: &String| name.starts_with("disabled/") && system(&name) == (definition == Definition::Daemon);
+        let key = format!("\"{}\" => ", label(unit));
+        let answers = self.said.iter().filter(|(name, _)| of(name));
+        let mut lines = answers.flat_map(|(_, said)| said.words.lines());
+        lines.any(|line| line.trim().strip_prefix(&key).is_some_and(|value| matches!(value, "disabled" | "true")))
+    }
+
+    /// What lives of a unit; `None` where the processes were not told.
+    pub(super) fn family(&self, unit: &str, known: &Family) -> Option<Family> {
+        let processes = self.processes.as_ref()?;
+        let mains = self.loaded(unit).into_iter().filter_map(|loaded| loaded.job.pid);
+        let known = processes.family(None, known);
+        Some(mains.fold(known, |known, main| processes.family(Some(main), &known)))
+    }
+
+    /// What is true of a unit that this file defines.
+    pub(in crate::supervisor) fn status(
+        &self,
+        host: &str,
+        facts: &Facts,
+        unit: &str,
+        file: Option<(Definition, &FileFound)>,
+    ) -> Result<UnitStatus, SupervisorError> {
+        if let Some(detail) = self.odd_answer(unit) {
+            return Err(unanswered(host, detail));
+        }
+        let now_usec = facts.now_usec;
+        let mut loaded = self.loaded(unit);
+        // The one that its definition is for comes first.
+        let is_daemon = file.is_some_and(|(definition, _)| definition == Definition::Daemon);
+        loaded.sort_by_key(|loaded| (loaded.domain == "system") != is_daemon);
+        let kind = file.map_or(Definition::Agent, |(definition, _)| definition);
+        let enabled = file.is_some() && !self.is_disabled(unit, kind);
+        let no_boot = (kind == Definition::Agent && self.is_headless())
+            .then_some("launchd loads it when its user logs in at the screen, where nobody is now");
+        let path = file.and_then(|(definition, _)| layout::absolute(&definition.path(unit), facts)).map(String::from);
+        let none = Processes::default();
+        let processes = self.processes.as_ref().unwrap_or(&none);
+        for one in &mut loaded {
+            // It has ended since launchd told of it.
+            one.job.pid = one.job.pid.filter(|pid| processes.get(*pid).is_some());
+        }
+        let Some(main) = loaded.first() else {
+            let installed = file.is_some();
+            return Ok(UnitStatus { installed, enabled, no_boot, fragment: path, ..UnitStatus::unknown(unit) });
+        };
+        let process = main.job.pid.and_then(|pid| processes.get(pid));
+        // ps(1) tells whole seconds: what was started within one counts from its end, so that nothing seems older than it is.
+        let started = process.and_then(Process::started).and_then(|seconds| u64::try_from(seconds).ok());
+        let started = started.map(|seconds| (seconds * 1_000_000 + 999_999).min(now_usec));
+        let family = processes.family(main.job.pid, &Family::new());
+        let of_all = |what: fn(&Process) -> u64| {
+            process.map(|_| family.keys().filter_map(|pid| processes.get(*pid)).map(what).sum())
+        };
+        let wanted = file.and_then(|(_, file)| definition_of(&file.content));
+        Ok(UnitStatus {
+            no_boot,
+            memory: of_all(|process| process.resident),
+            cpu_nsec: of_all(|process| process.used),
+            exe: process.map(|process| process.program.clone()).filter(|program| program.starts_with('/')),
+            needs_reload: wanted.is_some() && wanted != main.job.definition,
+            also: loaded[1..].iter().map(|loaded| loaded.target.clone()).collect(),
+            ..unit_status(unit, &main.job, enabled, started, now_usec)
+        })
+    }
+
+    /// Nobody is at the screen: what runs in the background domain is gone after a reboot.
+    fn is_headless(&self) -> bool {
+        let mut probes =
+            self.said.iter().filter(|(name, _)| name.starts_with("gui/") && name.matches('/').count() == 1);
+        probes.any(|(_, said)| said.code != 0)
+    }
+}
+
+/// What the file calls the definition that it is.
+pub(super) fn definition_of(file: &[u8]) -> Option<String> {
+    let plist: plist::Dictionary = plist::from_bytes(file).ok()?;
+    let variables = plist.get("EnvironmentVariables")?.as_dictionary()?;
+    Some(variables.get(DEFINITION)?.as_string()?.to_owned())
+}
+
+fn unanswered(host: &str, detail: String) -> SupervisorError {
+    SupervisorError::Unanswered { host: host.to_owned(), operation: "look at launchd", detail }
+}
+
+/// The account that the file says the job is to run as; only the file of a daemon does.
+pub(super) fn user_of(file: &[u8]) -> Option<String> {
+    let plist: plist::Dictionary = plist::from_bytes(file).ok()?;
+    Some(plist.get("UserName")?.as_string()?.to_owned())
+}
+
+/// Takes `NAME CODE LENGTH`, so many bytes, and the end of the line.
+fn record(text: &[u8]) -> Option<(&str, Said, &[u8])> {
+    let end = text.iter().position(|byte| *byte == b'\n')?;
+    let mut head = std::str::from_utf8(&text[..end]).ok()?.split(' ');
+    let (name, code, length) = (head.next()?, head.next()?.parse().ok()?, head.next()?.parse::<usize>().ok()?);
+    let (words, rest) = text[end + 1..].split_at_checked(length)?;
+    let words = String::from_utf8_lossy(words).into_owned();
+    Some((name, Said { code, words }, rest.strip_prefix(b"\n")?))
+}

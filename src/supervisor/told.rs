@@ -1,0 +1,66 @@
+//! What one exchange tells of units under those managers that need not be asked by themselves: launchd and the runner.
+
+use super::launchd::look::{self, Look, Scope};
+use super::registry::{self, Registry};
+use super::{Definition, Manager, Missing, SupervisorError, UnitStatus};
+use crate::host::{Answer, Ask, Facts, FileFound};
+
+/// What a host told.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    registry: Registry,
+    look: Look,
+}
+
+/// What must be asked of a host to know of units; cheap where there is neither manager, unless it is wished for.
+#[must_use]
+pub fn asks(wish: Option<Manager>, units: &[String], scope: &Scope) -> Vec<Ask> {
+    registry::asks(wish).into_iter().chain([look::ask(units, scope)]).collect()
+}
+
+impl Told {
+    /// Reads the answers to [`asks`]; `None` when they are not of that form.
+    pub fn read(answers: &mut impl Iterator<Item = Answer>) -> Option<Self> {
+        Some(Self { registry: Registry::read(answers)?, look: Look::read(&answers.next()?)? })
+    }
+
+    /// What is true of a unit that this file defines; `None` under a manager that has to be asked.
+    pub fn status(
+        &self,
+        manager: Manager,
+        host: &str,
+        facts: &Facts,
+        unit: &str,
+        file: Option<(Definition, &FileFound)>,
+    ) -> Result<Option<UnitStatus>, SupervisorError> {
+        match manager {
+            Manager::Systemd => Ok(None),
+            Manager::Runner => Ok(Some(self.registry.status(facts, unit, file.map(|(_, file)| file)))),
+            Manager::Launchd => {
+                self.check(host, facts)?;
+                self.look.status(host, facts, unit, file).map(Some)
+            }
+        }
+    }
+
+    /// The managers that know of a unit, whatever files there are.
+    #[must_use]
+    pub fn known_by(&self, unit: &str) -> Vec<Manager> {
+        let runner = self.registry.knows(unit).then_some(Manager::Runner);
+        let launchd = self.look.has(unit).then_some(Manager::Launchd);
+        runner.into_iter().chain(launchd).collect()
+    }
+
+    /// Why the account may not act as root, where that was asked.
+    #[must_use]
+    pub fn why_no_root(&self) -> Option<String> {
+        self.look.why_no_root()
+    }
+
+    fn check(&self, host: &str, facts: &Facts) -> Result<(), SupervisorError> {
+        if facts.os == "Darwin" {
+            return self.look.check(host);
+        }
+        Err(SupervisorError::Missing { host: host.to_owned(), user: facts.user.clone(), missing: Missing::Launchd })
+    }
+}
