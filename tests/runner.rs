@@ -246,6 +246,30 @@ fn old_logs_go() {
 }
 
 #[test]
+fn who_follows_from_within_a_line_gets_all_of_it() {
+    everywhere(|nest| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/runner/logs.sh");
+        fs::create_dir(nest.at("log")).unwrap();
+        // A file is full in the middle of a line as often as not.
+        fs::write(nest.at("log/1.log"), "one\ntw").unwrap();
+        fs::write(nest.at("log/2.log"), "o a").unwrap();
+        let mut follower = nest.shell.command();
+        follower.arg(script).arg(nest.at("log")).args(["0", "1"]).stdout(Stdio::piped());
+        let mut follower = follower.spawn().unwrap();
+        let mut stdout = follower.stdout.take().unwrap();
+        let mut said = [0; 5];
+        stdout.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"two a", "{}", nest.name);
+        fs::write(nest.at("log/2.log"), "o and\nthree\n").unwrap();
+        let mut said = [0; 9];
+        stdout.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"nd\nthree\n", "{}", nest.name);
+        follower.kill().unwrap();
+        follower.wait().unwrap();
+    });
+}
+
+#[test]
 fn the_death_of_the_logger_is_mended() {
     everywhere(|nest| {
         let script = "i=0; while :; do i=$((i + 1)); echo line $i; sleep 0.05; done";

@@ -30,7 +30,11 @@ size_of() {
 chosen='' count=0 current=0 end=0 first=0
 for number in $(numbers); do
   size_of "$number" || break
-  [ "$current" -gt 0 ] || { current=$number && end=$size; }
+  if [ "$current" -eq 0 ]; then
+    current=$number end=$size
+    # Who follows from within a line gets all of it.
+    [ "$lines" -gt 0 ] || [ -z "$follow" ] || [ -z "$(part "$number" $((size - 1)) "$size")" ] || lines=1
+  fi
   chosen="$number:$size $chosen" first=$number
   count=$((count + $(part "$number" 0 "$size" | wc -l)))
   [ "$count" -le "$lines" ] || break
