@@ -42,7 +42,7 @@ pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
     };
     let (unit, host) = (seen.unit, seen.host);
     let verb = |verb: &str| Some(format!("unitbee {verb} {unit} -H {host}"));
-    flag(FlagKind::CrashLooping, crash_looping(seen), verb("logs"));
+    flag(FlagKind::CrashLooping, seen.status.and_then(crash_looping), verb("logs"));
     flag(FlagKind::Unhealthy, seen.unhealthy.map(str::to_owned), verb("restart"));
     flag(FlagKind::HealthUnknown, seen.unasked.map(in_one_line), seen.unasked.and_then(HttpError::hint));
     flag(FlagKind::OldBinary, old_binary(seen), if is_program_gone(seen) { verb("apply") } else { verb("restart") });
@@ -64,9 +64,11 @@ pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
     flags
 }
 
-fn crash_looping(seen: &Seen<'_>) -> Option<String> {
-    let status = seen.status?;
+fn crash_looping(status: &UnitStatus) -> Option<String> {
     match &status.state {
+        // One end is none yet.
+        State::Backoff { restarts: 0, .. } => None,
+        State::Backoff { reason, restarts: 1 } => Some(format!("restarted once: {reason}")),
         State::Backoff { reason, restarts } => Some(format!("restarted {restarts} times: {reason}")),
         State::Failed { reason } if status.restarts > 0 => Some(format!("gave up: {reason}")),
         _ => None,
@@ -238,4 +240,20 @@ fn not_persistent(seen: &Seen<'_>) -> Option<(String, Option<String>)> {
     let mend = || Some(format!("unitbee enable {} -H {}", seen.unit, seen.host));
     let status = status?;
     (status.installed && !status.enabled).then(|| ("it is not started at boot".to_owned(), mend()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_end_is_no_loop() {
+        let told = |state| crash_looping(&UnitStatus { state, restarts: 4, ..UnitStatus::unknown("web-main") });
+        let backoff = |restarts| State::Backoff { reason: "exit code 3".into(), restarts };
+        assert_eq!(told(backoff(0)), None);
+        assert_eq!(told(backoff(1)).unwrap(), "restarted once: exit code 3");
+        assert_eq!(told(backoff(2)).unwrap(), "restarted 2 times: exit code 3");
+        assert_eq!(told(State::Failed { reason: "exit code 3".into() }).unwrap(), "gave up: exit code 3");
+        assert_eq!(told(State::Running { pid: 1, since: 0 }), None);
+    }
 }
