@@ -17,6 +17,7 @@ mod crowd;
 mod daemon;
 mod demo;
 mod disk;
+mod faults;
 mod forwarding;
 mod gate;
 mod identity;
@@ -35,6 +36,7 @@ mod polkit;
 #[path = "../support/program.rs"]
 mod program;
 mod project;
+mod restarts;
 mod rotation;
 mod run;
 mod secrets;
@@ -106,6 +108,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     // unitbee ships itself here, and needs a libc of this machine's age.
     ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE]),
     ("disk", disk::subject, &[&RUNNER]),
+    ("faults", faults::subject, &[&MAC]),
     ("forwarding", forwarding::subject, &[&SYSTEMD_262]),
     ("gate", gate::subject, EACH),
     ("identity", identity::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
@@ -120,6 +123,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("persistence", persistence::subject, SYSTEMD),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
+    ("restarts", restarts::subject, &[&MAC]),
     ("secrets", secrets::subject, BOTH),
     ("shared", shared::subject, &[&RUNNER]),
     ("terminal", terminal::subject, &[&SYSTEMD_262]),

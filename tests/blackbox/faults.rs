@@ -1,0 +1,174 @@
+//! Whatever launchd does wrong or somebody did to it, a verb succeeds or says in one line why it cannot, with what mends it.
+
+use std::time::Duration;
+
+use super::bench::Bench;
+use super::manifest::web;
+
+const LABEL: &str = "com.rbee.web-main";
+const PLIST: &str = "/home/bee/Library/LaunchAgents/com.rbee.web-main.plist";
+const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) fn subject(bench: &Bench) {
+    bench.project.write("unitbee.toml", web(&[], ""));
+    bench.unitbee(&["apply"]).exits(0);
+    a_record_outlives_its_process(bench);
+    bootout_is_in_progress(bench);
+    print_has_another_layout(bench);
+    two_start_it_at_once(bench);
+    it_is_loaded_and_not_started(bench);
+    it_is_never_started(bench);
+    somebody_disabled_it(bench);
+    its_file_is_one_that_launchd_does_not_take(bench);
+    its_log_cannot_be_written(bench);
+    its_user_leaves_the_screen_and_comes_back(bench);
+    the_host_is_started_anew(bench);
+}
+
+fn knob(bench: &Bench, name: &str, value: &str) {
+    bench.root(&format!("mac set {name} {value}"));
+}
+
+/// Restarts it and makes sure that there is one new process; what launchctl was asked meanwhile.
+#[track_caller]
+fn restarts(bench: &Bench) -> Vec<String> {
+    let calls = |bench: &Bench| bench.root("mac calls").lines().map(str::to_owned).collect::<Vec<_>>();
+    let (before, pid) = (calls(bench).len(), bench.pid("web-main"));
+    bench.unitbee(&["restart"]).exits(0).says("healthy after");
+    let new = bench.running("web-main");
+    assert_ne!(Some(new), pid);
+    bench.assert_healthy(new);
+    assert_eq!(bench.processes("web-main"), [new]);
+    calls(bench).split_off(before)
+}
+
+fn bootstraps(calls: &[String]) -> Vec<&str> {
+    calls.iter().filter(|call| call.starts_with("bootstrap ")).filter_map(|call| call.rsplit(' ').next()).collect()
+}
+
+fn a_record_outlives_its_process(bench: &Bench) {
+    knob(bench, "eio-window", "3");
+    let calls = restarts(bench);
+    assert_eq!(bootstraps(&calls), ["0"], "it is not tried before the record is gone");
+    knob(bench, "eio-window", "0");
+}
+
+fn bootout_is_in_progress(bench: &Bench) {
+    knob(bench, "bootout-code", "36");
+    restarts(bench);
+    knob(bench, "bootout-code", "0");
+}
+
+fn print_has_another_layout(bench: &Bench) {
+    knob(bench, "layout", "14");
+    restarts(bench);
+    bench.unitbee(&["status"]).exits(0).says("running").says("healthy");
+    bench.unitbee(&["plan"]).exits(0).says("nothing to do");
+    knob(bench, "layout", "26");
+}
+
+fn two_start_it_at_once(bench: &Bench) {
+    for code in ["5", "17", "37"] {
+        knob(bench, "duplicate-code", code);
+        bench.unitbee(&["stop"]).exits(0);
+        let both = [(); 2].map(|()| bench.start(&[], &["start"]));
+        for running in both {
+            running.end().exits(0);
+        }
+        assert_eq!(bench.processes("web-main"), [bench.running("web-main")], "{code}");
+    }
+    knob(bench, "duplicate-code", "5");
+}
+
+fn it_is_loaded_and_not_started(bench: &Bench) {
+    knob(bench, "never-spawns", "true");
+    knob(bench, "kickstart-running-code", "37");
+    let calls = restarts(bench);
+    assert_eq!(calls.iter().filter(|call| call.starts_with("kickstart ")).count(), 1, "{calls:#?}");
+    knob(bench, "kickstart-running-code", "0");
+}
+
+fn it_is_never_started(bench: &Bench) {
+    knob(bench, "kickstart-hangs", "true");
+    bench
+        .unitbee(&["restart"])
+        .exits(1)
+        .says(&format!("launchd has loaded gui/1000/{LABEL} twice and does not start it (not running)"))
+        .says(&format!("hint: `launchctl kickstart gui/1000/{LABEL}` on the host"));
+    knob(bench, "kickstart-hangs", "false");
+    knob(bench, "never-spawns", "false");
+    bench.unitbee(&["start"]).exits(0).says("healthy after");
+}
+
+fn somebody_disabled_it(bench: &Bench) {
+    bench.root(&format!("launchctl disable gui/1000/{LABEL}"));
+    restarts(bench);
+    assert!(!bench.is_enabled("web-main"), "it is started, and stays what somebody made it");
+    bench.unitbee(&["status"]).exits(0).says("not-persistent").says("mend: unitbee enable web-main");
+    bench.unitbee(&["plan"]).exits(2).says("enable web-main");
+    bench.unitbee(&["apply"]).exits(0);
+    assert!(bench.is_enabled("web-main"));
+    bench.unitbee(&["plan"]).exits(0).says("nothing to do");
+}
+
+fn its_file_is_one_that_launchd_does_not_take(bench: &Bench) {
+    bench.unitbee(&["stop"]).exits(0);
+    for (wrong, words, mended) in [
+        (format!("chmod 666 {PLIST}"), "others may write it", format!("chmod 644 {PLIST}")),
+        (format!("chown 1:1 {PLIST}"), "it belongs to user 1", format!("chown 1000:1000 {PLIST}")),
+        (
+            format!("mv {PLIST} {PLIST}.real; ln -s {PLIST}.real {PLIST}"),
+            "it is no regular file",
+            format!("mv -f {PLIST}.real {PLIST}"),
+        ),
+    ] {
+        bench.root(&wrong);
+        let words = format!("launchd does not take {PLIST}: {words} (Bootstrap failed: 5: Input/output error)");
+        bench.unitbee(&["start"]).exits(1).says(&words).says("hint: `");
+        bench.root(&mended);
+    }
+    bench.unitbee(&["start"]).exits(0).says("healthy after");
+}
+
+fn its_log_cannot_be_written(bench: &Bench) {
+    let log = "/home/bee/.local/state/unitbee/log/web-main.log";
+    bench.root(&format!("chown 0:0 {log}; chmod 600 {log}"));
+    bench
+        .unitbee(&["restart"])
+        .exits(1)
+        .says(&format!("its log {log} cannot be written"))
+        .says("Permission denied")
+        .says("hint: on the host, see who owns");
+    bench.root(&format!("chown 1000:1000 {log}"));
+    bench.unitbee(&["start"]).exits(0).says("healthy after");
+    // Nobody needs to make its folder.
+    bench.unitbee(&["stop"]).exits(0);
+    bench.root("rm -r /home/bee/.local/state/unitbee/log");
+    bench.unitbee(&["start"]).exits(0).says("healthy after");
+}
+
+fn its_user_leaves_the_screen_and_comes_back(bench: &Bench) {
+    for code in ["125", "112"] {
+        knob(bench, "headless-code", code);
+        bench.root("mac logout 1000");
+        bench.until("it ended with the session", SOON, |bench| bench.processes("web-main").is_empty());
+        bench.unitbee(&["status"]).exits(3).says("stopped");
+        bench.unitbee(&["start"]).exits(0).says("healthy after");
+        bench.unitbee(&["status"]).exits(0).says("not-persistent").says("scope = \"system\"");
+        bench.root(&format!("launchctl print user/1000/{LABEL}"));
+
+        bench.root("mac login 1000");
+        bench.unitbee(&["status"]).says("duplicate").says(&format!("user/1000/{LABEL}"));
+        bench.unitbee(&["apply"]).exits(0);
+        assert_eq!(bench.processes("web-main"), [bench.running("web-main")]);
+        bench.unitbee(&["status"]).exits(0).hides("duplicate").hides("not-persistent");
+    }
+}
+
+fn the_host_is_started_anew(bench: &Bench) {
+    bench.project.log_out();
+    bench.reboot(&["--hard"]);
+    bench.until("it is back", SOON, |bench| bench.pid("web-main").is_some());
+    bench.unitbee(&["wait"]).exits(0);
+    bench.unitbee(&["apply"]).exits(0).says("unchanged");
+}
