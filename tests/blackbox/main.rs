@@ -125,6 +125,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
     ("restarts", restarts::subject, &[&MAC]),
     ("secrets", secrets::subject, BOTH),
+    ("secrets", secrets::subject, &[&MAC, &MAC_DAEMON]),
     ("shared", shared::subject, &[&RUNNER]),
     ("terminal", terminal::subject, &[&SYSTEMD_262]),
     ("uninstall", uninstall::subject, ALL),

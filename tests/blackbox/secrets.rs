@@ -12,8 +12,10 @@ const SECOND: &str = "s3cret-of-the-second-release";
 
 pub(crate) fn subject(bench: &Bench) {
     bench.project.write("unitbee.toml", web(&[], r#"secrets = ["TOKEN"]"#));
-    let watch = bench
-        .root("setsid sh -c 'while :; do cat /proc/[0-9]*/cmdline; done' >/tmp/words 2>/dev/null </dev/null & echo $!");
+    let setsid = bench.target.setsid();
+    let watch = bench.root(&format!(
+        "{setsid} sh -c 'while :; do cat /proc/[0-9]*/cmdline; done' >/tmp/words 2>/dev/null </dev/null & echo $!"
+    ));
     let done = AtomicBool::new(false);
     let (runs, words) = std::thread::scope(|scope| {
         let words = scope.spawn(|| {
@@ -76,7 +78,11 @@ fn assert_nowhere_else(bench: &Bench) {
     }
     let environments = bench.root("grep -l s3cret-of /proc/[0-9]*/environ 2>/dev/null || true");
     assert_eq!(environments.trim(), format!("/proc/{pid}/environ"), "environments that hold a secret");
-    if bench.target.manager == Manager::Runner {
+    if let Some(domain) = bench.target.domain() {
+        let told = bench.root(&format!("launchctl print {domain}/com.rbee.web-main"));
+        assert!(told.contains("pid = ") && !told.contains("s3cret-of"), "launchd tells a secret: {told}");
+    }
+    if bench.target.manager != Manager::Systemd {
         return;
     }
     let told = bench

@@ -123,6 +123,11 @@ impl Target {
         if let Manager::Launchd(domain) = self.manager { Some(domain) } else { None }
     }
 
+    /// The program by which a process leaves its session; a Mac has none, but the lab has kept its own.
+    pub(crate) fn setsid(&self) -> &'static str {
+        if self.domain().is_some() { "/usr/libexec/lab/setsid" } else { "setsid" }
+    }
+
     /// Processes of the daemon with `--children`: a Mac has no program by which one of them could leave its session.
     pub(crate) fn family(&self) -> usize {
         if self.domain().is_some() { 2 } else { 3 }

@@ -145,7 +145,7 @@ impl Bench {
                 self.property("stranger", "MainPID").parse().unwrap()
             }
             Manager::Runner | Manager::Launchd(_) => {
-                let setsid = if self.target.domain().is_some() { "/usr/libexec/lab/setsid" } else { "setsid" };
+                let setsid = self.target.setsid();
                 let pid = self.sh(&format!("{setsid} {command} >/dev/null 2>&1 </dev/null & echo $!"));
                 pid.trim().parse().unwrap()
             }
