@@ -283,10 +283,12 @@ impl Supervisor {
 
     /// Stops a unit and starts it again, or just starts it; waits at most `deadline`.
     pub async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
-        match self {
-            Self::Systemd(systemd) => systemd.restart(unit, deadline).await,
-            Self::Launchd(launchd) => launchd.restart(unit, deadline).await,
-            Self::Runner(runner) => runner.restart(unit, deadline).await,
+        if let Self::Systemd(systemd) = self {
+            return systemd.restart(unit, deadline).await;
+        }
+        match self.stop(unit, deadline).await? {
+            JobEnd::Done => self.start(unit, deadline).await,
+            other => Ok(other),
         }
     }
 
@@ -304,8 +306,8 @@ impl Supervisor {
     pub async fn enable(&self, units: &[String]) -> Result<bool, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.enable(units).await,
-            Self::Launchd(launchd) => launchd.enable(units).await,
-            Self::Runner(runner) => runner.enable(units).await,
+            Self::Launchd(launchd) => launchd.switch("enable", units).await,
+            Self::Runner(runner) => runner.switch("enable", units).await,
         }
     }
 
@@ -314,8 +316,8 @@ impl Supervisor {
     pub async fn disable(&self, units: &[String]) -> Result<bool, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.disable(units).await,
-            Self::Launchd(launchd) => launchd.disable(units).await,
-            Self::Runner(runner) => runner.disable(units).await,
+            Self::Launchd(launchd) => launchd.switch("disable", units).await,
+            Self::Runner(runner) => runner.switch("disable", units).await,
         }
     }
 
@@ -325,7 +327,7 @@ impl Supervisor {
         match self {
             Self::Systemd(systemd) => systemd.disable(units).await.map(drop),
             Self::Launchd(launchd) => launchd.forget(units).await,
-            Self::Runner(runner) => runner.disable(units).await.map(drop),
+            Self::Runner(runner) => runner.switch("disable", units).await.map(drop),
         }
     }
 

@@ -91,27 +91,13 @@ impl Runner {
         Err(self.refused("stop", unit, Refusal::Other, said(&output)))
     }
 
-    pub(super) async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
-        match self.stop(unit, deadline).await? {
-            JobEnd::Done => self.start(unit, deadline).await,
-            other => Ok(other),
-        }
-    }
-
     pub(super) fn reload(&self, unit: &str) -> Result<JobEnd, SupervisorError> {
         let detail = "a service of the runner has no way to reload".to_owned();
         Err(self.refused("reload", unit, Refusal::NotApplicable, detail))
     }
 
-    pub(super) async fn enable(&self, units: &[String]) -> Result<bool, SupervisorError> {
-        self.switch("enable", units).await
-    }
-
-    pub(super) async fn disable(&self, units: &[String]) -> Result<bool, SupervisorError> {
-        self.switch("disable", units).await
-    }
-
-    async fn switch(&self, verb: &'static str, units: &[String]) -> Result<bool, SupervisorError> {
+    /// `enable` or `disable`; tells whether that is new.
+    pub(super) async fn switch(&self, verb: &'static str, units: &[String]) -> Result<bool, SupervisorError> {
         let mut any = false;
         for unit in units {
             let Some(line) = layout::boot_line(unit, &self.facts) else { continue };

@@ -161,27 +161,13 @@ impl Launchd {
         Ok(JobEnd::Unseen { cause: Unseen::Deadline, status })
     }
 
-    pub(super) async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
-        match self.stop(unit, deadline).await? {
-            JobEnd::Done => self.start(unit, deadline).await,
-            other => Ok(other),
-        }
-    }
-
     pub(super) fn reload(&self, unit: &str) -> Result<JobEnd, SupervisorError> {
         let detail = "launchd has no way to have a service reload".to_owned();
         Err(self.refused("reload", unit, Refusal::NotApplicable, detail))
     }
 
-    pub(super) async fn enable(&self, units: &[String]) -> Result<bool, SupervisorError> {
-        self.switch("enable", units).await
-    }
-
-    pub(super) async fn disable(&self, units: &[String]) -> Result<bool, SupervisorError> {
-        self.switch("disable", units).await
-    }
-
-    async fn switch(&self, verb: &'static str, units: &[String]) -> Result<bool, SupervisorError> {
+    /// `enable` or `disable`; tells whether that is new.
+    pub(super) async fn switch(&self, verb: &'static str, units: &[String]) -> Result<bool, SupervisorError> {
         let seen = self.look(units, &Scope::All).await?;
         let mut any = false;
         for (at, unit) in units.iter().enumerate() {
