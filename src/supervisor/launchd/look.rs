@@ -129,11 +129,13 @@ impl Look {
         self.said.iter().filter_map(job).collect()
     }
 
-    /// What launchctl answered about a unit that is neither a job nor that there is none.
-    pub(super) fn odd_answer(&self, unit: &str) -> Option<String> {
+    /// What launchctl answered about a unit that is neither a job nor that there is none. What the system has is of no
+    /// account for an agent: nobody promises that anybody may look there.
+    fn odd_answer(&self, unit: &str, is_daemon: bool) -> Option<String> {
         let end = format!("/{}", label(unit));
         let odd = |(name, said): (&String, &Said)| {
-            let is_odd = name.ends_with(&end) && !matches!(said.code, 0 | NO_JOB);
+            let counts = name.ends_with(&end) && (is_daemon || !name.starts_with("system/"));
+            let is_odd = counts && !matches!(said.code, 0 | NO_JOB);
             is_odd.then(|| format!("launchctl print {name}: {}", gist(&said.words)))
         };
         self.said.iter().find_map(odd)
@@ -165,13 +167,13 @@ impl Look {
         unit: &str,
         file: Option<(Definition, &FileFound)>,
     ) -> Result<UnitStatus, SupervisorError> {
-        if let Some(detail) = self.odd_answer(unit) {
+        let is_daemon = file.is_some_and(|(definition, _)| definition == Definition::Daemon);
+        if let Some(detail) = self.odd_answer(unit, is_daemon) {
             return Err(unanswered(host, detail));
         }
         let now_usec = facts.now_usec;
         let mut loaded = self.loaded(unit);
         // The one that its definition is for comes first.
-        let is_daemon = file.is_some_and(|(definition, _)| definition == Definition::Daemon);
         loaded.sort_by_key(|loaded| (loaded.domain == "system") != is_daemon);
         let kind = file.map_or(Definition::Agent, |(definition, _)| definition);
         let enabled = file.is_some() && !self.is_disabled(unit, kind);
@@ -241,4 +243,61 @@ fn record(text: &[u8]) -> Option<(&str, Said, &[u8])> {
     let (words, rest) = text[end + 1..].split_at_checked(length)?;
     let words = String::from_utf8_lossy(words).into_owned();
     Some((name, Said { code, words }, rest.strip_prefix(b"\n")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(records: &[(&str, i32, &str)]) -> Look {
+        let record = |(name, code, words): &(&str, i32, &str)| format!("{name} {code} {}\n{words}\n", words.len());
+        Look::read(&Answer::Script(Some(records.iter().map(record).collect::<String>().into_bytes()))).unwrap()
+    }
+
+    fn job(domain: &str, argument: &str) -> String {
+        format!(
+            "{domain}/com.rbee.a = {{\n\tstate = running\n\targuments = {{\n\t\t{argument}\n\t}}\n\tpid = 7\n\truns = 1\n}}"
+        )
+    }
+
+    #[test]
+    fn what_a_job_says_is_taken_for_nothing_else() {
+        let text = job("gui/501", "x\nuser/501/com.rbee.a 0 3\nabc\nend 0 0\n");
+        let told = look(&[("gui/501/com.rbee.a", 0, &text), ("user/501/com.rbee.a", 113, "Bad request.")]);
+        assert!(told.check("host").is_err(), "the end is still to come");
+        let targets: Vec<String> = told.loaded("a").into_iter().map(|one| one.target).collect();
+        assert_eq!(targets, ["gui/501/com.rbee.a"]);
+        assert!(look(&[("end", 0, "")]).check("host").is_ok());
+    }
+
+    #[test]
+    fn an_answer_that_is_none_is_an_error_where_it_counts() {
+        for (name, of_agent, of_daemon) in [
+            ("system/com.rbee.a", None, Some("launchctl print system/com.rbee.a: no")),
+            (
+                "gui/501/com.rbee.a",
+                Some("launchctl print gui/501/com.rbee.a: no"),
+                Some("launchctl print gui/501/com.rbee.a: no"),
+            ),
+        ] {
+            let told = look(&[(name, 1, "no"), ("end", 0, "")]);
+            assert_eq!(told.odd_answer("a", false).as_deref(), of_agent);
+            assert_eq!(told.odd_answer("a", true).as_deref(), of_daemon);
+        }
+    }
+
+    #[test]
+    fn overrides_are_read_as_both_families_of_releases_print_them() {
+        let told = look(&[
+            (
+                "disabled/gui/501",
+                0,
+                "\tdisabled services = {\n\t\t\"com.rbee.a\" => disabled\n\t\t\"com.rbee.b\" => enabled\n\t}",
+            ),
+            ("disabled/system", 0, "disabled services = {\n\t\"com.rbee.b\" => true\n\t\"com.rbee.c\" => false\n}"),
+        ]);
+        let off = |kind| ["a", "b", "c"].map(|unit| told.is_disabled(unit, kind));
+        assert_eq!(off(Definition::Agent), [true, false, false]);
+        assert_eq!(off(Definition::Daemon), [false, true, false]);
+    }
 }
