@@ -22,7 +22,7 @@ use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::{ConnectFault, HostError, Options};
+use super::super::{ConnectFault, HostError, Options, nonce};
 use super::fault;
 
 /// How long a connection may take to come up where nobody says.
@@ -77,8 +77,7 @@ impl Connection {
         self.proven.load(Ordering::Relaxed)
     }
 
-    /// Hides the master from whoever looks for one: its host does not answer, or lets nobody in any more. It leaves by
-    /// itself.
+    /// Hides the master from whoever looks for one: its host does not answer. It leaves by itself.
     pub(super) fn disown(&self) {
         fs::remove_file(&self.socket).ok();
     }
@@ -132,6 +131,17 @@ impl Master {
             fs::remove_file(left).ok();
         }
         self.start(&socket, patience, until).await?;
+        let connection = Connection::over(&socket, true).await;
+        connection.map_err(|source| self.io("use the connection", source))
+    }
+
+    /// Starts a master that nobody else finds: sshd counts the sessions of each connection.
+    pub(super) async fn connect_alone(&self) -> Result<Connection, HostError> {
+        let folder = control_folder().map_err(|source| self.io("make the folder for control sockets", source))?;
+        // As long as that of one that is shared: there is no room for more.
+        let socket = folder.join(&nonce()[..16]);
+        let patience = self.patience().await;
+        self.start(&socket, patience, Instant::now() + patience + MARGIN).await?;
         let connection = Connection::over(&socket, true).await;
         connection.map_err(|source| self.io("use the connection", source))
     }

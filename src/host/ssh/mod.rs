@@ -37,7 +37,7 @@ use super::{
 /// Sessions at a time; sshd's `MaxSessions` is 10 unless set otherwise.
 const SESSIONS: usize = 8;
 
-/// After so many refusals, which is two seconds, there is one more connection: sshd counts the sessions of each.
+/// After so many refusals, which is two seconds, this process gets a connection of its own.
 const REFUSALS: u32 = 5;
 
 /// How often files are looked at that somebody else is writing.
@@ -128,9 +128,10 @@ impl Ssh {
                     timeout_at(until, sleep(pause + pause.mul_f64(jitter()))).await.ok();
                     pause = (pause * 2).min(Duration::from_secs(1));
                     refusals += 1;
-                    if refusals % REFUSALS == 0 {
-                        connection.disown();
-                        self.forget(&connection).await;
+                    if refusals % REFUSALS == 0
+                        && let Ok(another) = self.master.connect_alone().await
+                    {
+                        *self.connection.lock().await = Some(Arc::new(another));
                     }
                 }
                 // The master has just left, or it is there and its host is not: a connection of our own tells.
