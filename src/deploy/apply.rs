@@ -19,7 +19,9 @@ use crate::lifecycle::{LifecycleError, Service, graceful_shutdown};
 use crate::observe::flags::limit_gap;
 use crate::service::render::{Systemd, Target};
 use crate::service::spec::{Limits, UnitSpec};
-use crate::supervisor::{self, Approach, Definition, Manager, Persistence, Supervisor, SupervisorError, layout};
+use crate::supervisor::{
+    self, Approach, Definition, Manager, Persistence, Supervisor, SupervisorError, launchd, layout,
+};
 
 /// The host-wide lock that everything which changes units takes.
 pub(super) const LOCK: &str = "apply";
@@ -272,7 +274,7 @@ async fn carry_out(
     let mut outcome = if plan.only_lingers() { Outcome::Unchanged } else { Outcome::Changed };
     let left = take_away(host, &plan, &site.facts, events).await?;
     // Before anything else, because it fails as a whole.
-    if !plan.batch.puts.is_empty() || !plan.batch.removes.is_empty() {
+    if plan.changes_files() {
         let total = plan.bytes();
         host.change(&plan.batch, &|bytes| events(Event::Sent { bytes, total })).await?;
         host::change_as_root(host.as_ref(), &plan.roots).await?;
@@ -311,7 +313,7 @@ async fn carry_out(
         events(Event::Reloaded);
     }
     let mut up = if plan.reload { hold_what_runs(order, &plan, &supervisor).await? } else { Vec::new() };
-    up.extend(start_all(host, order, &plan, &supervisor, events).await?);
+    up.extend(start_all(host, order, &plan, &supervisor, &site.facts, events).await?);
     let gaps = gaps(host, &supervisor, up).await?;
     still_healthy(host, order, &plan, &supervisor).await?;
     Ok(Applied { outcome, transport: Some(supervisor.transport()), notes: plan.notes, gaps, not_persistent })
@@ -366,6 +368,7 @@ async fn start_all<'a>(
     order: &Order<'a>,
     plan: &Plan,
     supervisor: &Supervisor,
+    facts: &Facts,
     events: Sink<'_>,
 ) -> Result<Vec<Up<'a>>, ApplyError> {
     let spec = |unit: &str| order.wanted.iter().map(|wanted| &wanted.spec).find(|spec| spec.unit.as_str() == unit);
@@ -382,6 +385,9 @@ async fn start_all<'a>(
         events(Event::Started { unit: unit.to_owned(), pid: started.pid });
         if let Some(after) = started.healthy_after {
             events(Event::Healthy { unit: unit.to_owned(), after });
+        }
+        if supervisor.kind() == Manager::Launchd {
+            launchd::log::rotate(host.as_ref(), facts, unit, &spec.logs).await?;
         }
         Ok(Some((spec, started.cgroup)))
     };

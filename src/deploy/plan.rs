@@ -158,6 +158,14 @@ pub enum Obstacle {
         /// Whose.
         user: String,
     },
+    /// launchd has a job by the label of a unit that is not installed, read from a file that is not ours.
+    #[error("launchd has {target} from {path}, which was not written by unitbee, and it is left alone")]
+    ForeignJob {
+        /// The job there.
+        target: String,
+        /// What defines it.
+        path: String,
+    },
     /// The unit cannot be written down for this host.
     #[error("{unit}: {error}")]
     Render {
@@ -181,6 +189,9 @@ impl Obstacle {
             Self::WrongMachine { .. } => Some("build it for the host's system and processor".into()),
             Self::NoRoot { user, .. } => {
                 Some(format!("a line `{user} ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets it"))
+            }
+            Self::ForeignJob { target, .. } => {
+                Some(format!("rename the service, or unload that one on the host: `launchctl bootout {target}`"))
             }
             Self::OtherUser { .. } => Some("rename the service, or give it `scope = \"user\"`".into()),
             Self::Render { .. } => None,
@@ -243,14 +254,17 @@ impl Plan {
     /// Tells whether there is nothing to do but, at most, to keep the manager without a session.
     #[must_use]
     pub fn only_lingers(&self) -> bool {
-        self.batch.puts.is_empty()
-            && self.roots.puts.is_empty()
-            && self.roots.removes.is_empty()
+        !self.changes_files()
             && self.moves.is_empty()
-            && self.batch.removes.is_empty()
             && self.enable.is_empty()
             && !self.reload
             && self.starts.is_empty()
+    }
+
+    /// Tells whether a file is written or removed.
+    #[must_use]
+    pub fn changes_files(&self) -> bool {
+        [&self.batch, &self.roots].into_iter().any(|batch| !batch.puts.is_empty() || !batch.removes.is_empty())
     }
 
     /// Bytes that the change carries.
@@ -325,7 +339,14 @@ impl Planner<'_> {
             return None;
         }
         let installed = match &found.file {
-            None => None,
+            None => {
+                let job = self.observed.told.foreign_job(wanted.spec.unit.as_str(), &self.observed.facts);
+                if let Some((target, path)) = job.filter(|_| found.elsewhere.is_empty()) {
+                    self.obstacles.push(Obstacle::ForeignJob { target, path });
+                    return None;
+                }
+                None
+            }
             Some(file) => match header::parse(&file.content) {
                 None => {
                     self.obstacles.push(Obstacle::Foreign { path: shown });

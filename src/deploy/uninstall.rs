@@ -27,6 +27,8 @@ struct Leaving {
     releases: bool,
     /// The managers that know of it all the same.
     known_by: Vec<Manager>,
+    /// A job by its label that is somebody else's.
+    foreign_job: Option<(String, String)>,
     /// Names of the logs that launchd wrote for it, and of what their rotation makes.
     job_logs: Vec<String>,
 }
@@ -120,7 +122,8 @@ fn query(units: &[String]) -> Query {
 }
 
 fn read(units: &[String], observation: Observation) -> Option<(Refs, Vec<Leaving>)> {
-    let is_mac = observation.facts.os == "Darwin";
+    let facts = observation.facts;
+    let is_mac = facts.os == "Darwin";
     let mut answers = observation.answers.into_iter();
     let (Answer::Tree(marks), Answer::Folder(logs)) = (answers.next()?, answers.next()?) else { return None };
     let refs = Refs::read(marks.keys().map(Utf8PathBuf::as_path));
@@ -135,12 +138,13 @@ fn read(units: &[String], observation: Observation) -> Option<(Refs, Vec<Leaving
         let (Answer::File(record), Answer::Tree(tree)) = (answers.next()?, answers.next()?) else { return None };
         let record = record.and_then(|file| Record::parse(&file.content));
         let (releases, known_by) = (!tree.is_empty(), told.known_by(unit));
+        let foreign_job = told.foreign_job(unit, &facts);
         let is_log = |name: &&String| {
             let rest = name.strip_prefix(unit.as_str()).and_then(|rest| rest.strip_prefix(".log"));
             is_mac && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         let job_logs = logs.keys().filter(is_log).cloned().collect();
-        leaving.push(Leaving { unit: unit.clone(), files, record, releases, known_by, job_logs });
+        leaving.push(Leaving { unit: unit.clone(), files, record, releases, known_by, foreign_job, job_logs });
     }
     Some((refs, leaving))
 }
@@ -148,10 +152,13 @@ fn read(units: &[String], observation: Observation) -> Option<(Refs, Vec<Leaving
 /// A unit that somebody else defined is left alone, unless there is one of ours by that name too.
 fn refuse_foreign(host: &Arc<dyn Host>, leaving: &[Leaving], facts: &Facts) -> Result<(), ApplyError> {
     let foreign = leaving.iter().filter(|unit| unit.definitions().next().is_none());
+    let jobs = foreign.clone().filter_map(|unit| unit.foreign_job.clone());
+    let jobs = jobs.map(|(target, path)| Obstacle::ForeignJob { target, path });
     let obstacles: Vec<Obstacle> = foreign
         .flat_map(|unit| unit.files.iter().map(|(definition, _)| definition.path(&unit.unit)))
         .filter_map(|path| layout::absolute(&path, facts))
         .map(|path| Obstacle::Foreign { path })
+        .chain(jobs)
         .collect();
     if obstacles.is_empty() {
         return Ok(());

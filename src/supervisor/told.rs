@@ -51,6 +51,12 @@ impl Told {
         runner.into_iter().chain(launchd).collect()
     }
 
+    /// A job of launchd's by the name of a unit that somebody else's file defines: its target and that file.
+    #[must_use]
+    pub fn foreign_job(&self, unit: &str, facts: &Facts) -> Option<(String, String)> {
+        self.look.foreign(unit, facts)
+    }
+
     /// Why the account may not act as root, where that was asked.
     #[must_use]
     pub fn why_no_root(&self) -> Option<String> {

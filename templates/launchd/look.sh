@@ -51,8 +51,8 @@ look() {
     done
   done
   case $also in
-    # What runs as somebody else is asked for by its number.
-    *processes*) tell processes ps -x -U "$uid" -p "$$$pids" -o pid= -o ppid= -o pgid= -o rss= -o time= -o lstart= -o comm= ;;
+    # What runs as somebody else is asked for by its number; without -ww a path ends where a terminal would.
+    *processes*) tell processes ps -ww -x -U "$uid" -p "$$$pids" -o pid= -o ppid= -o pgid= -o rss= -o time= -o lstart= -o comm= ;;
   esac
   printf 'end 0 0\n\n'
 }

@@ -6,6 +6,12 @@ use crate::host::printable;
 pub(super) const NO_PROCESS: i32 = 3;
 /// There is no such job.
 pub(super) const NO_JOB: i32 = 113;
+/// There is no such domain.
+pub(super) const NO_DOMAIN: i32 = 112;
+/// Somebody logs out, or the Mac goes down.
+pub(super) const TEARING_DOWN: i32 = 124;
+/// Nobody is logged in who would have such a domain.
+pub(super) const NO_SESSION: i32 = 125;
 
 /// An answer of one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,13 +29,13 @@ impl Said {
     /// Tells whether a `bootout` with this answer was heard, or had nothing to do: what became of it is for `print` to say.
     /// 5 is a catch-all, 36 and 37 are under way, 112, 124 and 125 are domains that are not there (any more).
     pub(super) fn is_end_of_bootout(&self) -> bool {
-        matches!(self.code, 0 | NO_PROCESS | 5 | 36 | 37 | 112 | NO_JOB | 124 | 125)
+        matches!(self.code, 0 | NO_PROCESS | 5 | 36 | 37 | NO_DOMAIN | NO_JOB | TEARING_DOWN | NO_SESSION)
     }
 
     /// Tells whether a `bootstrap` with this answer may succeed later, or has been done by somebody else: 5 is what anybody
     /// but root hears of nearly everything, 17 and 37 are jobs that are there, 36 and 124 are under way, 119 is disabled.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self.code, 5 | 17 | 36 | 37 | 119 | 122 | 124 | 134)
+        matches!(self.code, 5 | 17 | 36 | 37 | 119 | 122 | TEARING_DOWN | 134)
     }
 }
 

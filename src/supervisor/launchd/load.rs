@@ -20,6 +20,9 @@ const MARGIN: Duration = Duration::from_secs(15);
 /// launchd's own time between two starts, where it tells none.
 const THROTTLE: u64 = 10;
 
+/// How often what is loaded by another definition is unloaded before one gives in.
+const CLEARINGS: u32 = 3;
+
 /// What became of a job that was loaded.
 enum Spawned {
     /// It was started, and may have ended already.
@@ -58,6 +61,7 @@ impl Launchd {
     async fn bootstrap(&self, unit: &str, place: &Place) -> Result<(), SupervisorError> {
         let begun = Instant::now();
         let mut pause = POLL;
+        let mut cleared = 0;
         loop {
             let (step, said) = self.call_bootstrap(unit, place).await?;
             let refused = || self.refused_call("bootstrap", unit, &place.target, &said);
@@ -80,7 +84,12 @@ impl Launchd {
                 return Ok(());
             }
             if !loaded.is_empty() {
+                // Somebody else loads it as often as it is unloaded.
+                if cleared == CLEARINGS {
+                    return Err(refused());
+                }
                 self.clear(unit, loaded).await?;
+                cleared += 1;
                 continue;
             }
             if seen.look.is_disabled(unit, place.definition) {

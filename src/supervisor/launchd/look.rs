@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use super::answer::{NO_JOB, Said, gist};
+use super::answer::{NO_DOMAIN, NO_JOB, NO_SESSION, Said, TEARING_DOWN, gist};
 use super::print::{self, Job};
 use super::processes::{Family, Process, Processes};
 use super::state::unit_status;
@@ -99,6 +99,12 @@ impl Look {
         if self.is_whole { Ok(()) } else { Err(unanswered(host, detail.to_owned())) }
     }
 
+    /// Makes sure that what was told of a unit's jobs says whether there are any: who takes an answer that nobody knows for
+    /// a job that is gone starts a second one.
+    pub(super) fn check_answers(&self, host: &str, unit: &str, is_daemon: bool) -> Result<(), SupervisorError> {
+        self.odd_answer(unit, is_daemon).map_or(Ok(()), |detail| Err(unanswered(host, detail)))
+    }
+
     /// Why the account may not act as root, where that was asked.
     pub(in crate::supervisor) fn why_no_root(&self) -> Option<String> {
         self.said.get("root").filter(|said| said.code != 0).map(|said| gist(&said.words))
@@ -118,6 +124,20 @@ impl Look {
         !self.loaded(unit).is_empty()
     }
 
+    /// A job by the label of a unit that was read from another file than the unit's, there or not: its target and that file.
+    pub(in crate::supervisor) fn foreign(&self, unit: &str, facts: &Facts) -> Option<(String, String)> {
+        let paths = [Definition::Agent, Definition::Daemon].map(|kind| layout::absolute(&kind.path(unit), facts));
+        // macOS tells some paths by where they lead: `/private/var` for `/var`.
+        let is_own = |path: &str| {
+            paths
+                .iter()
+                .flatten()
+                .any(|own| path.strip_prefix("/private").unwrap_or(path) == own.as_str() || path == *own)
+        };
+        let foreign = |one: Loaded| one.job.path.filter(|path| !is_own(path)).map(|path| (one.target, path));
+        self.loaded(unit).into_iter().find_map(foreign)
+    }
+
     /// Every job that a unit has, in whichever domain.
     pub(super) fn loaded(&self, unit: &str) -> Vec<Loaded> {
         let end = format!("/{}", label(unit));
@@ -129,13 +149,19 @@ impl Look {
         self.said.iter().filter_map(job).collect()
     }
 
-    /// What launchctl answered about a unit that is neither a job nor that there is none. What the system has is of no
-    /// account for an agent: nobody promises that anybody may look there.
+    /// What launchctl answered about a unit that is neither a job nor that there is none, nor that its domain is gone. A
+    /// domain that is just torn down may have its job still. What the system has is of no account for an agent: nobody
+    /// promises that anybody may look there.
     fn odd_answer(&self, unit: &str, is_daemon: bool) -> Option<String> {
         let end = format!("/{}", label(unit));
         let odd = |(name, said): (&String, &Said)| {
             let counts = name.ends_with(&end) && (is_daemon || !name.starts_with("system/"));
-            let is_odd = counts && !matches!(said.code, 0 | NO_JOB);
+            let is_odd = match said.code {
+                0 => counts && print::parse(&said.words).is_none(),
+                NO_JOB | NO_DOMAIN | NO_SESSION => false,
+                TEARING_DOWN => !name.starts_with("system") || is_daemon,
+                _ => counts,
+            };
             is_odd.then(|| format!("launchctl print {name}: {}", gist(&said.words)))
         };
         self.said.iter().find_map(odd)
@@ -168,9 +194,7 @@ impl Look {
         file: Option<(Definition, &FileFound)>,
     ) -> Result<UnitStatus, SupervisorError> {
         let is_daemon = file.is_some_and(|(definition, _)| definition == Definition::Daemon);
-        if let Some(detail) = self.odd_answer(unit, is_daemon) {
-            return Err(unanswered(host, detail));
-        }
+        self.check_answers(host, unit, is_daemon)?;
         let now_usec = facts.now_usec;
         let mut loaded = self.loaded(unit);
         // The one that its definition is for comes first.
@@ -299,5 +323,28 @@ mod tests {
         let off = |kind| ["a", "b", "c"].map(|unit| told.is_disabled(unit, kind));
         assert_eq!(off(Definition::Agent), [true, false, false]);
         assert_eq!(off(Definition::Daemon), [false, true, false]);
+    }
+
+    fn odd(name: &str, code: i32, words: &str) -> bool {
+        let said = format!("{name} {code} {}\n{words}\nend 0 0\n\n", words.len());
+        let look = Look::read(&Answer::Script(Some(said.into_bytes()))).unwrap();
+        look.check("host").unwrap();
+        look.check_answers("host", "web-main", false).is_err()
+    }
+
+    #[test]
+    fn what_nobody_understands_is_not_taken_for_a_job_that_is_gone() {
+        let job = format!("gui/501/{}", label("web-main"));
+        for (code, words) in [(113, "Bad request."), (112, ""), (125, ""), (0, &*format!("{job} = {{\n\tpid = 1\n}}"))]
+        {
+            assert!(!odd(&job, code, words), "{code} {words}");
+        }
+        for (code, words) in [(1, "Operation not permitted"), (5, "Input/output error"), (124, ""), (0, "a new layout")]
+        {
+            assert!(odd(&job, code, words), "{code} {words}");
+        }
+        assert!(odd("gui/501", 124, "Domain is tearing down"), "its jobs are not asked for");
+        assert!(!odd("gui/501", 125, "") && !odd("gui/501", 1, ""));
+        assert!(!odd(&format!("gui/501/{}", label("other")), 5, ""), "another unit's");
     }
 }

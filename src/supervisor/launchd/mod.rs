@@ -321,12 +321,14 @@ impl Launchd {
         let look = answers.next().as_ref().and_then(Look::read).unwrap_or_default();
         look.check(self.host.name())?;
         let mut files = Vec::with_capacity(units.len());
-        for _ in units {
+        for unit in units {
             let of_unit = kinds.into_iter().zip(answers.by_ref());
             let found = |(kind, answer)| {
                 if let crate::host::Answer::File(Some(file)) = answer { Some((kind, file)) } else { None }
             };
-            files.push(of_unit.filter_map(found).collect());
+            let found: BTreeMap<_, _> = of_unit.filter_map(found).collect();
+            look.check_answers(self.host.name(), unit, found.contains_key(&Definition::Daemon))?;
+            files.push(found);
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for unit in units {
