@@ -117,7 +117,7 @@ impl Bench {
     /// Has a unitbee that works on the host's services stop as Ctrl-C does.
     pub(crate) fn interrupt(&self, running: Running) -> Run {
         match self.target.reach {
-            Reach::Here => drop(self.root("pkill -INT -x unitbee")),
+            Reach::Here => drop(self.root("pkill -INT -x unitbee || true")),
             Reach::Ssh => running.signal(Signal::INT),
         }
         running.end()
