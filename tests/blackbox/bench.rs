@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Signal;
 
@@ -25,6 +25,9 @@ static STRIPPED: LazyLock<PathBuf> = LazyLock::new(|| {
     path
 });
 
+/// Two emulated machines at a time are more than twice as slow.
+static ONE_MACHINE: Mutex<()> = Mutex::new(());
+
 /// A test bench.
 pub(crate) struct Bench {
     pub(crate) target: &'static Target,
@@ -32,14 +35,18 @@ pub(crate) struct Bench {
     pub(crate) project: Project,
     /// The project as it is on the host, where unitbee runs there.
     there: RefCell<Vec<u8>>,
+    // Dropped after the host.
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Bench {
     /// Brings up a host of its own for a subject; `None` where the lab cannot run, which is said.
     pub(crate) fn up(subject: &str, target: &'static Target) -> Option<Self> {
         let name = format!("{subject}-{}", target.name);
+        let turn = || ONE_MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = (target.base == "vm").then(turn);
         let host = LabHost::up_with(&name, target.base, target.options)?;
-        let bench = Self { target, host, project: Project::new(target), there: RefCell::default() };
+        let bench = Self { target, host, project: Project::new(target), there: RefCell::default(), _turn: turn };
         if target.reach == Reach::Here {
             let program = std::fs::read(&*STRIPPED).unwrap();
             bench.pour("cat >/usr/local/bin/unitbee; chmod 755 /usr/local/bin/unitbee", &program);

@@ -43,6 +43,7 @@ pub(crate) fn subject(bench: &Bench) {
     let folder = bench.record("web-main")["cgroup"].as_str().unwrap().to_owned();
     assert_eq!(bench.root(&bench.find_cgroup("web-main")).trim(), folder);
     let below = folder.strip_prefix("/sys/fs/cgroup").unwrap();
+    bench.until("it says where it is", SOON, |bench| bench.said("web-main").contains("first in "));
     assert!(bench.said("web-main").contains(&format!("first in 0::{below}\n")), "{}", bench.said("web-main"));
 
     a_process_outside_is_told(bench);
