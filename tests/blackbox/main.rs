@@ -92,8 +92,9 @@ const EACH: &[&Target] =
     &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON];
 
 const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
-    // Minutes on an emulated machine: it begins first, so that the others run beside it. They would take as long there.
+    // These take minutes, and begin first, so that the others run beside them.
     ("limits", limits::subject, &[&VM, &RUNNER_CGROUP, &SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX]),
+    ("restarts", restarts::subject, &[&MAC]),
     ("boot", boot::subject, &[&RUNNER, &RUNNER_CRON, &RUNNER_BUSYBOX_CRON]),
     ("cgroup", cgroup::subject, &[&RUNNER_CGROUP]),
     ("converge", converge::subject, ALL),
@@ -123,7 +124,6 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("persistence", persistence::subject, SYSTEMD),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
-    ("restarts", restarts::subject, &[&MAC]),
     ("secrets", secrets::subject, BOTH),
     ("secrets", secrets::subject, &[&MAC, &MAC_DAEMON]),
     ("shared", shared::subject, &[&RUNNER]),
