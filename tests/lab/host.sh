@@ -154,9 +154,16 @@ await_login() {
   done
 }
 
+# An emulator now and then crashes while a kernel boots in it (QEMU 10.0: a segmentation fault), which says nothing of the host.
 start_machine() {
-  machine start "$1"
-  await_login "$1" "$(machine patience "$1")"
+  local tries
+  for tries in 1 2 3; do
+    machine start "$1"
+    await_login "$1" "$(machine patience "$1")" && return
+    [[ $(host_get "$1" machine) == vm ]] && ! is_running "$1" || return 1
+    say "host '$1' is started once more, after try $tries"
+  done
+  return 1
 }
 
 kill_host() {
