@@ -253,6 +253,8 @@ impl Nest {
             restart: Restart { when: RestartWhen::No, ..Restart::default() },
             limits: Limits::default(),
             systemd: BTreeMap::new(),
+            // The cgroup is named after it, and that of another shell's unit would be the same.
+            instance: format!("{}-{index}", home.file_name().unwrap()),
             ..spec(home.as_str(), index, cases)
         };
         let placement =

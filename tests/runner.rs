@@ -458,6 +458,36 @@ fn nothing_leaves_a_cgroup() {
     });
 }
 
+/// Another home of the same user has a unit of the same name.
+#[test]
+fn a_cgroup_with_processes_of_somebody_else_is_left_alone() {
+    let Some(tree) = cgroup_tree() else {
+        return skip::skip(
+            "a_cgroup_with_processes_of_somebody_else_is_left_alone",
+            "no cgroup v2 tree may be written here",
+        );
+    };
+    everywhere(|nest| {
+        let folder = format!("{tree}/rbee.slice/llm/{}", nest.home().file_name().unwrap());
+        // Other tests take away what is above it when they find that empty.
+        nest.until("its cgroup is there", || fs::create_dir_all(&folder).is_ok());
+        let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+        fs::write(format!("{folder}/cgroup.procs"), other.id().to_string()).unwrap();
+        nest.define("sleep 1000", never(), Logs::default());
+        let (runner, answer) = nest.start();
+        assert_eq!(answer, "ok", "{}", nest.name);
+        let record = nest.record();
+        nest.stop(runner);
+        let lives = other.try_wait().unwrap().is_none();
+        other.kill().unwrap();
+        other.wait().unwrap();
+        fs::remove_dir(&folder).unwrap();
+        assert!(lives, "{}: it was killed", nest.name);
+        assert_eq!(record["cgroup"], "", "{}", nest.name);
+        assert!(record["unlimited"].to_string().contains("processes of somebody else"), "{}: {record}", nest.name);
+    });
+}
+
 #[test]
 fn a_changed_definition_is_taken_over() {
     everywhere(|nest| {

@@ -48,6 +48,11 @@ count_oom_kills() {
 try_cgroup() {
   [ -w "$1/cgroup.procs" ] || return 1
   cgroup=$1/$cgroup_name
+  # Before a run it has no processes of ours: another home of the same user may have a unit of the same name.
+  if [ -n "$(find "$cgroup" -name cgroup.procs -exec cat {} +)" ]; then
+    unlimited="processes of somebody else are in $cgroup" cgroup=''
+    return 1
+  fi
   if mkdir -p "$cgroup" && (echo 0 >"$cgroup/cgroup.procs"); then
     hand_down "$1" "$cgroup_name"
   else
