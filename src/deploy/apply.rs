@@ -19,9 +19,7 @@ use crate::lifecycle::{LifecycleError, Service, graceful_shutdown};
 use crate::observe::flags::limit_gap;
 use crate::service::render::{Systemd, Target};
 use crate::service::spec::{Limits, UnitSpec};
-use crate::supervisor::{
-    self, Approach, Definition, Manager, Persistence, Supervisor, SupervisorError, launchd, layout,
-};
+use crate::supervisor::{self, Approach, Definition, Manager, Persistence, Supervisor, SupervisorError, layout};
 
 /// The host-wide lock that everything which changes units takes.
 pub(super) const LOCK: &str = "apply";
@@ -313,7 +311,7 @@ async fn carry_out(
         events(Event::Reloaded);
     }
     let mut up = if plan.reload { hold_what_runs(order, &plan, &supervisor).await? } else { Vec::new() };
-    up.extend(start_all(host, order, &plan, &supervisor, &site.facts, events).await?);
+    up.extend(start_all(host, order, &plan, &supervisor, events).await?);
     let gaps = gaps(host, &supervisor, up).await?;
     still_healthy(host, order, &plan, &supervisor).await?;
     Ok(Applied { outcome, transport: Some(supervisor.transport()), notes: plan.notes, gaps, not_persistent })
@@ -368,7 +366,6 @@ async fn start_all<'a>(
     order: &Order<'a>,
     plan: &Plan,
     supervisor: &Supervisor,
-    facts: &Facts,
     events: Sink<'_>,
 ) -> Result<Vec<Up<'a>>, ApplyError> {
     let spec = |unit: &str| order.wanted.iter().map(|wanted| &wanted.spec).find(|spec| spec.unit.as_str() == unit);
@@ -386,9 +383,7 @@ async fn start_all<'a>(
         if let Some(after) = started.healthy_after {
             events(Event::Healthy { unit: unit.to_owned(), after });
         }
-        if supervisor.kind() == Manager::Launchd {
-            launchd::log::rotate(host.as_ref(), facts, unit, &spec.logs).await?;
-        }
+        supervisor.rotate_log(unit, &spec.logs).await?;
         Ok(Some((spec, started.cgroup)))
     };
     let mut up = Vec::new();

@@ -8,10 +8,10 @@ use thiserror::Error;
 
 use super::service::{LifecycleError, Service, Started};
 use super::stop::Stopped;
-use crate::host::{Answer, Ask, Facts, Host, HostError, Query};
+use crate::host::{Answer, Ask, Host, HostError, Query};
 use crate::service::record::Record;
 use crate::service::spec::{Health, Logs, Stop, UnitSpec};
-use crate::supervisor::{self, Manager, State, Supervisor, SupervisorError, UnitStatus, launchd, layout};
+use crate::supervisor::{self, Manager, State, Supervisor, SupervisorError, UnitStatus, layout};
 
 /// One installed service of one host, whichever supervisor runs it.
 ///
@@ -40,7 +40,6 @@ use crate::supervisor::{self, Manager, State, Supervisor, SupervisorError, UnitS
 pub struct DaemonManager {
     host: Arc<dyn Host>,
     supervisor: Arc<Supervisor>,
-    facts: Arc<Facts>,
     unit: String,
     health: Option<Health>,
     stop: Stop,
@@ -98,9 +97,9 @@ pub struct DaemonError {
 impl DaemonManager {
     /// Finds a unit and its supervisor on `host`. That there is no such unit shows with the first operation.
     pub async fn open(host: Arc<dyn Host>, unit: &str) -> Result<Self, SupervisorError> {
-        let (site, records) = connect(&host, &[unit.to_owned()], None).await?;
+        let (supervisor, records) = connect(&host, &[unit.to_owned()], None).await?;
         let spec = records.first().and_then(Option::as_ref).map(|record| &record.spec);
-        Ok(Self::of(host, &site, unit, spec))
+        Ok(Self::of(host, Arc::new(supervisor), unit, spec))
     }
 
     /// The same for many units in one exchange; they share one supervisor, `wish` where one is wished for. A spec is
@@ -111,20 +110,20 @@ impl DaemonManager {
         wish: Option<Manager>,
     ) -> Result<Vec<Self>, SupervisorError> {
         let names: Vec<String> = units.iter().map(|(unit, _)| unit.clone()).collect();
-        let (site, records) = connect(host, &names, wish).await?;
+        let (supervisor, records) = connect(host, &names, wish).await?;
+        let supervisor = Arc::new(supervisor);
         let daemon = |((unit, spec), record): (&(String, Option<&UnitSpec>), Option<Record>)| {
             let spec = record.as_ref().map(|record| &record.spec).or(*spec);
-            Self::of(Arc::clone(host), &site, unit, spec)
+            Self::of(Arc::clone(host), Arc::clone(&supervisor), unit, spec)
         };
         Ok(units.iter().zip(records).map(daemon).collect())
     }
 
-    fn of(host: Arc<dyn Host>, site: &Site, unit: &str, spec: Option<&UnitSpec>) -> Self {
+    fn of(host: Arc<dyn Host>, supervisor: Arc<Supervisor>, unit: &str, spec: Option<&UnitSpec>) -> Self {
         let health = spec.and_then(|spec| spec.health.clone());
         let stop = spec.map(|spec| spec.stop.clone()).unwrap_or_default();
         let logs = spec.map(|spec| spec.logs).unwrap_or_default();
-        let Site { supervisor, facts } = site.clone();
-        Self { host, supervisor, facts, unit: unit.to_owned(), health, stop, logs }
+        Self { host, supervisor, unit: unit.to_owned(), health, stop, logs }
     }
 
     /// Every verb that there is, with what it needs to know of this unit.
@@ -198,13 +197,9 @@ impl DaemonManager {
         self.supervisor.clean_stale(&self.unit).await.map_err(|source| failed(self.not_done("clean up after", source)))
     }
 
-    /// Rotates its log where that is nobody else's task: see [`launchd::log`]. The others keep theirs within limits by
-    /// themselves.
+    /// Rotates its log where that is nobody else's task: see [`Supervisor::rotate_log`].
     pub async fn rotate_log(&self) -> Result<(), HostError> {
-        if self.supervisor.kind() != Manager::Launchd {
-            return Ok(());
-        }
-        launchd::log::rotate(self.host.as_ref(), &self.facts, &self.unit, &self.logs).await
+        self.supervisor.rotate_log(&self.unit, &self.logs).await
     }
 
     fn not_done(&self, verb: &'static str, source: SupervisorError) -> LifecycleError {
@@ -217,19 +212,12 @@ impl DaemonManager {
     }
 }
 
-/// What is the same for all units of a host.
-#[derive(Clone)]
-struct Site {
-    supervisor: Arc<Supervisor>,
-    facts: Arc<Facts>,
-}
-
 /// The supervisor of units, and what is recorded of each; in one exchange.
 async fn connect(
     host: &Arc<dyn Host>,
     units: &[String],
     wish: Option<Manager>,
-) -> Result<(Site, Vec<Option<Record>>), SupervisorError> {
+) -> Result<(Supervisor, Vec<Option<Record>>), SupervisorError> {
     let mut asks = Manager::ask_installed(units);
     asks.extend(units.iter().map(|unit| Ask::File(layout::current_spec(unit))));
     let (observation, approach) = supervisor::query(host, &Query { asks }).await?;
@@ -240,6 +228,5 @@ async fn connect(
         Answer::File(Some(file)) => Record::parse(&file.content),
         _ => None,
     };
-    let site = Site { supervisor: Arc::new(supervisor), facts: Arc::new(observation.facts) };
-    Ok((site, answers.map(record).collect()))
+    Ok((supervisor, answers.map(record).collect()))
 }

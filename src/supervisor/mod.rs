@@ -33,6 +33,7 @@ pub use self::status::{Flag, FlagKind, State, UnitStatus};
 use self::systemd::Systemd;
 use crate::host::process::Signal;
 use crate::host::{Facts, Host, HostError, Observation, Query};
+use crate::service::spec::Logs;
 
 /// The manager of one user on one host.
 #[derive(Debug)]
@@ -356,6 +357,14 @@ impl Supervisor {
             Self::Systemd(systemd) => systemd.clean_stale(unit).await,
             Self::Launchd(launchd) => launchd.clean_stale(unit).await,
             Self::Runner(runner) => runner.clean_stale(unit).await,
+        }
+    }
+
+    /// Rotates the log of a unit where nobody else does: under launchd. The others keep theirs within limits by themselves.
+    pub async fn rotate_log(&self, unit: &str, logs: &Logs) -> Result<(), HostError> {
+        match self {
+            Self::Systemd(_) | Self::Runner(_) => Ok(()),
+            Self::Launchd(launchd) => launchd.rotate_log(unit, logs).await,
         }
     }
 

@@ -34,7 +34,8 @@ use super::clock::Clock;
 use super::poll::POLL;
 use super::{Definition, JobEnd, Refusal, SupervisorError, UnitStatus, Unseen, Whom, layout};
 use crate::host::process::Signal;
-use crate::host::{Ask, Command, Facts, FileFound, Host, Query};
+use crate::host::{Ask, Command, Facts, FileFound, Host, HostError, Query};
+use crate::service::spec::Logs;
 
 /// How long a call may take that waits for nobody.
 const SHORT: Duration = Duration::from_secs(10);
@@ -225,6 +226,10 @@ impl Launchd {
         }
         self.clear(unit, loaded).await?;
         Ok(Some(format!("the job {target}, of which the property list is gone")))
+    }
+
+    pub(super) async fn rotate_log(&self, unit: &str, logs: &Logs) -> Result<(), HostError> {
+        log::rotate(self.host.as_ref(), &self.facts, unit, logs).await
     }
 
     pub(super) async fn processes(&self, unit: &str) -> Result<Vec<u32>, SupervisorError> {
