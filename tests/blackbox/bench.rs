@@ -9,7 +9,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use rustix::process::Signal;
 
 use super::lab::{LabHost, lab};
-use super::project::Project;
+use super::project::{Project, pass_for_a_macs};
 use super::run::{Run, Running};
 use super::target::{Manager, Reach, Target};
 
@@ -21,6 +21,17 @@ static STRIPPED: LazyLock<PathBuf> = LazyLock::new(|| {
     let (partial, path) = (folder.join(format!("unitbee-{}", std::process::id())), folder.join("unitbee"));
     let status = Command::new("strip").arg("-o").arg(&partial).arg(UNITBEE).status().unwrap();
     assert!(status.success(), "strip: {status}");
+    std::fs::rename(partial, &path).unwrap();
+    path
+});
+
+/// As it is on a Mac, where somebody has one: it ships itself to another.
+static OF_A_MAC: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mac");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (partial, path) = (folder.join(std::process::id().to_string()), folder.join("unitbee"));
+    std::fs::copy(&*STRIPPED, &partial).unwrap();
+    pass_for_a_macs(&partial);
     std::fs::rename(partial, &path).unwrap();
     path
 });
@@ -83,7 +94,8 @@ impl Bench {
     }
 
     fn over_ssh(&self, env: &[(&str, &str)], args: &[&str]) -> Command {
-        let mut command = self.project.command(UNITBEE);
+        let program = if self.target.domain().is_some() { OF_A_MAC.as_path() } else { Path::new(UNITBEE) };
+        let mut command = self.project.command(program);
         command.envs(env.iter().copied());
         command.args(["-H", &self.host.name, "--ssh-config"]).arg(&self.host.ssh_config).args(args);
         command

@@ -36,10 +36,11 @@ fn interrupt(bench: &Bench) -> Run {
 
 /// Files, units and processes of the user, and whether a session is needed for them.
 fn state(bench: &Bench) -> String {
-    bench.root(
+    let state = bench.root(
         "find /home/bee -path '*unitbee*' -o -name '*.service' -o -name '*.slice' | sort
          find /sys/fs/cgroup -name '*unitbee*' -o -name 'rbee.slice*'
          pgrep -u bee -l unitbee || true
          ls /var/lib/systemd/linger 2>/dev/null || true",
-    )
+    );
+    format!("{state}{}", bench.units().join("\n"))
 }

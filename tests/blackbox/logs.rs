@@ -65,8 +65,9 @@ fn merges_units(bench: &Bench) {
     }
     let three = match bench.target.manager {
         Manager::Systemd => ["right-main right: five", "left-main left: six", "right-main right: seven"],
-        // Lines of files have no time: they are in the order of the units.
-        Manager::Launchd(_) | Manager::Runner => {
+        // Lines of files have no time: they are in the order of the units. launchd itself says nothing there.
+        Manager::Launchd(_) => ["left-main left: six", "right-main right: five", "right-main right: seven"],
+        Manager::Runner => {
             ["right-main unitbee: right-main runs as process", "right-main right: five", "right-main right: seven"]
         }
     };

@@ -84,9 +84,6 @@ const ALL: &[&Target] = &[
 /// Every systemd, where the runner has no such thing.
 const SYSTEMD: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE];
 
-/// Enough for what systemd and the runner must hold on.
-const BOTH: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX];
-
 /// Enough for what every supervisor must hold on.
 const EACH: &[&Target] =
     &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON];
@@ -107,7 +104,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
         &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON],
     ),
     // unitbee ships itself here, and needs a libc of this machine's age.
-    ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE]),
+    ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &MAC, &MAC_HEADLESS]),
     ("disk", disk::subject, &[&RUNNER]),
     ("faults", faults::subject, &[&MAC]),
     ("forwarding", forwarding::subject, &[&SYSTEMD_262]),
@@ -117,15 +114,13 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
     ("lifecycle", lifecycle::subject, &[&RUNNER_CRON]),
-    ("logs", logs::subject, BOTH),
+    ("logs", logs::subject, EACH),
     ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262]),
-    ("ownership", ownership::subject, BOTH),
-    ("ownership", ownership::subject, &[&MAC]),
+    ("ownership", ownership::subject, EACH),
     ("persistence", persistence::subject, SYSTEMD),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
-    ("secrets", secrets::subject, BOTH),
-    ("secrets", secrets::subject, &[&MAC, &MAC_DAEMON]),
+    ("secrets", secrets::subject, EACH),
     ("shared", shared::subject, &[&RUNNER]),
     ("terminal", terminal::subject, &[&SYSTEMD_262]),
     ("uninstall", uninstall::subject, ALL),

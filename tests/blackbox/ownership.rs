@@ -8,16 +8,6 @@ use super::manifest::web;
 use super::target::Manager;
 use super::truth::Stamp;
 
-/// The file that defines the unit.
-fn unit(bench: &Bench) -> String {
-    let folder = match bench.target.manager {
-        Manager::Systemd => ".config/systemd/user",
-        Manager::Launchd(_) => "Library/LaunchAgents",
-        Manager::Runner => ".config/unitbee",
-    };
-    format!("/home/bee/{folder}/{}", bench.definition())
-}
-
 pub(crate) fn subject(bench: &Bench) {
     bench.project.write("unitbee.toml", web(&[], ""));
     leaves_a_foreign_unit_alone(bench);
@@ -33,13 +23,13 @@ fn files(bench: &Bench) -> BTreeMap<String, Stamp> {
 }
 
 fn leaves_a_foreign_unit_alone(bench: &Bench) {
-    let path = unit(bench);
+    let path = bench.definition_path();
     let (text, start) = match bench.target.manager {
         Manager::Systemd => ("[Service]\\nExecStart=/bin/sleep 1000\\n", "systemctl --user start web-main"),
         Manager::Launchd(_) => ("<plist version=\"1.0\"><dict/></plist>\\n", "true"),
         Manager::Runner => ("exec sleep 1000\\n", "true"),
     };
-    bench.sh(&format!("mkdir -p $(dirname {path}); printf '{text}' >{path}; {start}"));
+    bench.as_owner(&format!("mkdir -p $(dirname {path}); printf '{text}' >{path}; {start}"));
     let (home, pid) = (files(bench), bench.pid("web-main"));
     let words = format!("{path} was not written by unitbee and is left alone");
     for verb in ["plan", "apply", "uninstall"] {
@@ -50,14 +40,14 @@ fn leaves_a_foreign_unit_alone(bench: &Bench) {
     assert_eq!(files(bench), home, "something was written");
     assert_eq!(bench.pid("web-main"), pid);
     bench.unitbee(&["status"]).says("not written by unitbee");
-    bench.sh(&match bench.target.manager {
+    bench.as_owner(&match bench.target.manager {
         Manager::Systemd => format!("systemctl --user stop web-main; rm {path}; systemctl --user daemon-reload"),
         Manager::Launchd(_) | Manager::Runner => format!("rm {path}"),
     });
 }
 
 fn asks_before_it_overwrites_an_edit(bench: &Bench) {
-    let path = unit(bench);
+    let path = bench.definition_path();
     // The line that says what the unit is, as written and as edited.
     let (line, edited) = match bench.target.manager {
         Manager::Systemd => ("Description=web", "Description=mine"),
@@ -65,7 +55,7 @@ fn asks_before_it_overwrites_an_edit(bench: &Bench) {
         Manager::Runner => ("# web", "# mine"),
     };
     let (written, pid) = (bench.sh(&format!("cat {path}")), bench.running("web-main"));
-    bench.sh(&format!("sed -i 's|^{line}|{edited}|' {path}"));
+    bench.as_owner(&format!("sed -i 's|^{line}|{edited}|' {path}"));
     let home = files(bench);
     let words = format!("{path} was edited by hand");
     bench.unitbee(&["plan"]).exits(1).says(&words).says("apply --take");
@@ -85,7 +75,7 @@ fn asks_before_it_overwrites_an_edit(bench: &Bench) {
 }
 
 fn leaves_drop_ins_alone(bench: &Bench) {
-    let path = unit(bench);
+    let path = bench.definition_path();
     let drop_in = format!("{path}.d/50-mine.conf");
     bench.sh(&format!(
         "mkdir {path}.d; printf '[Service]\\nEnvironment=MINE=1\\n' >{drop_in}

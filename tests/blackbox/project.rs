@@ -31,8 +31,7 @@ impl Project {
         let daemon = project.work().join("daemon");
         fs::copy(&*DAEMON, &daemon).unwrap();
         if target.domain().is_some() {
-            // The Mac of the lab runs Linux' programs: this one does not say that it is one (EI_OSABI).
-            fs::OpenOptions::new().write(true).open(daemon).unwrap().write_at(&[0xff], 7).unwrap();
+            pass_for_a_macs(&daemon);
         }
         project
     }
@@ -79,6 +78,11 @@ impl Project {
             .env("NO_COLOR", "1");
         command
     }
+}
+
+/// The Mac of the lab runs Linux' programs: has one not say that it is one (`EI_OSABI`).
+pub(crate) fn pass_for_a_macs(program: &Path) {
+    fs::OpenOptions::new().write(true).open(program).unwrap().write_at(&[0xff], 7).unwrap();
 }
 
 impl Drop for Project {

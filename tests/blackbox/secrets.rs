@@ -67,7 +67,7 @@ fn assert_nowhere_else(bench: &Bench) {
     assert!(bench.get(8080, "/env").1.contains(&format!("TOKEN={SECOND}\n")));
 
     let files = bench.root(
-        "find /home /etc /run /var/log /var/lib /tmp -type f -exec grep -l s3cret-of {} + 2>/dev/null | sort || true",
+        "find /home /Library /etc /run /var/log /var/lib /tmp -type f -exec grep -l s3cret-of {} + 2>/dev/null | sort || true",
     );
     let files: Vec<&str> = files.lines().filter(|path| !path.starts_with("/run/systemd/journal")).collect();
     assert_eq!(files, bench.files("/env"), "files that hold a secret");

@@ -161,6 +161,23 @@ impl Bench {
         }
     }
 
+    /// The file that defines `web-main`.
+    pub(crate) fn definition_path(&self) -> String {
+        let folder = match self.target.manager {
+            Manager::Systemd => "/home/bee/.config/systemd/user",
+            Manager::Launchd("system") => "/Library/LaunchDaemons",
+            Manager::Launchd(_) => "/home/bee/Library/LaunchAgents",
+            Manager::Runner => "/home/bee/.config/unitbee",
+        };
+        format!("{folder}/{}", self.definition())
+    }
+
+    /// Runs a script on the host as whoever may write what defines a unit.
+    #[track_caller]
+    pub(crate) fn as_owner(&self, script: &str) -> String {
+        if self.target.domain() == Some("system") { self.root(script) } else { self.sh(script) }
+    }
+
     /// The setting that a plan names when a service is to be another command.
     pub(crate) fn command_key(&self) -> &'static str {
         match self.target.manager {
@@ -306,14 +323,18 @@ impl Bench {
         self.root(&format!("readlink /proc/{pid}/exe")).trim().to_owned()
     }
 
-    /// Everything in the user's home, by path.
+    /// Everything in the user's home, and with it the daemons of a Mac, by path.
     #[track_caller]
     pub(crate) fn home(&self) -> BTreeMap<String, Stamp> {
         let found = if self.target.busybox {
             self.root("find /home/bee -mindepth 1 -exec stat -c '%n\t%a\t%F\t%i\t%Y' {} +")
         } else {
-            let find = if self.target.domain().is_some() { "/usr/libexec/lab/find" } else { "find" };
-            self.root(&format!("{find} /home/bee -mindepth 1 -printf '%p\\t%m\\t%y\\t%i\\t%T@\\n'"))
+            let find = if self.target.domain().is_some() {
+                "/usr/libexec/lab/find /home/bee /Library/LaunchDaemons"
+            } else {
+                "find /home/bee"
+            };
+            self.root(&format!("{find} -mindepth 1 -printf '%p\\t%m\\t%y\\t%i\\t%T@\\n'"))
         };
         let entry = |line: &str| {
             let mut fields = line.split('\t').map(str::to_owned);
@@ -358,7 +379,8 @@ impl Bench {
             );
             return files.lines().chain(jobs.lines()).map(str::to_owned).collect();
         }
-        let units = self.sh("systemctl --user list-units --all --full --plain --no-legend 'web-*' rbee.slice");
+        let units =
+            self.sh("systemctl --user list-units --all --full --plain --no-legend 'web-*' 'unitbee-*' rbee.slice");
         units.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
     }
 
