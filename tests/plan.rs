@@ -28,17 +28,28 @@ struct World {
     files: BTreeMap<HostPath, Vec<u8>>,
     status: BTreeMap<String, UnitStatus>,
     now_usec: u64,
+    /// `uname -s` and `uname -m`.
+    machine: [&'static str; 2],
 }
 
 impl World {
     fn new() -> Self {
-        Self { files: BTreeMap::new(), status: BTreeMap::new(), now_usec: NOW_USEC }
+        Self { files: BTreeMap::new(), status: BTreeMap::new(), now_usec: NOW_USEC, machine: ["Linux", "x86_64"] }
+    }
+
+    /// What stands in the way of a program that begins like this.
+    fn obstacle(&self, head: &[u8]) -> Obstacle {
+        let mut wanted = wanted("", "1", "s");
+        wanted.truncate(1);
+        let payload = Payload { machine: Machine::of(head), ..(**wanted[0].payload.as_ref().unwrap()).clone() };
+        wanted[0].payload = Some(payload.into());
+        self.plan(&wanted, false).unwrap_err().remove(0)
     }
 
     fn facts(&self) -> Facts {
         Facts {
-            os: "Linux".into(),
-            arch: "x86_64".into(),
+            os: self.machine[0].into(),
+            arch: self.machine[1].into(),
             node: "h".into(),
             user: "bee".into(),
             uid: 1000,
@@ -208,6 +219,15 @@ fn one_program_is_shipped_once_for_many_units() {
 }
 
 #[test]
+fn one_run_checks_a_program_for_many_units() {
+    let world = World::new();
+    let checks = |keys: &str| world.plan(&wanted(keys, "1", "s"), false).unwrap().checks;
+    assert_eq!(checks("").len(), 0);
+    assert_eq!(checks("check = [\"--version\"]\n").len(), 1);
+    assert_eq!(checks("check = [\"--try\", \"{instance}\"]\n").len(), 2);
+}
+
+#[test]
 fn what_the_manager_applies_by_itself_restarts_nothing() {
     let mut world = World::new();
     world.apply(&world.plan(&wanted("", "1", "s"), false).unwrap());
@@ -289,15 +309,21 @@ fn an_edit_by_hand_needs_a_choice() {
 
 #[test]
 fn a_program_for_another_machine_is_not_shipped() {
-    let mut wanted = wanted("", "1", "s");
-    let mut head = vec![0x7f, b'E', b'L', b'F', 2, 1];
+    let mut head = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
     head.resize(18, 0);
     head.extend(183_u16.to_le_bytes());
-    let payload = Payload { machine: Machine::of(&head), ..(**wanted[0].payload.as_ref().unwrap()).clone() };
-    wanted.truncate(1);
-    wanted[0].payload = Some(payload.into());
-    let obstacles = World::new().plan(&wanted, false).unwrap_err();
-    assert_eq!(obstacles[0].to_string(), "w-a: /src/w is for Linux aarch64, the host is Linux x86_64");
+    head.resize(64, 0);
+    let obstacle = World::new().obstacle(&head);
+    assert_eq!(obstacle.to_string(), "w-a: /src/w is for Linux aarch64, the host is Linux x86_64");
+}
+
+#[test]
+fn what_apple_silicon_would_kill_is_not_shipped() {
+    // The header of a program for ARM and nothing of what may come after it.
+    let head = [0xfeed_facf_u32, 0x0100_000c, 0, 2, 0, 0, 0, 0].map(u32::to_le_bytes).concat();
+    let obstacle = World { machine: ["Darwin", "arm64"], ..World::new() }.obstacle(&head);
+    assert!(obstacle.to_string().starts_with("w-a: /src/w has no code signature"), "{obstacle}");
+    assert_eq!(obstacle.hint().as_deref(), Some("sign it on a Mac: `codesign --sign - /src/w`"));
 }
 
 #[test]

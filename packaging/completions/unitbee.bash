@@ -841,13 +841,17 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__install__subcmd__unit)
-            opts="-f -H -v -h --lock-wait --take --strict-limits --env --secret --working-dir --cpu --memory --tasks --nofile --restart --health --within --stop --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --take --strict-limits --check --env --secret --working-dir --cpu --memory --tasks --nofile --restart --health --within --stop --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --check)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -118,6 +118,7 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l json -d 'Print
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l lock-wait -d 'How long to wait for another unitbee that is at work on a host' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l check -d 'Argument for a short run of the program on the host before a new release takes effect, such as --version' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l env -d 'Environment variable' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l secret -d 'Variable of this shell that is kept secret' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l working-dir -d 'Working directory on the host' -r

@@ -275,6 +275,9 @@ pub struct InstallUnit {
     /// Fail where a limit does not hold
     #[arg(long)]
     pub strict_limits: bool,
+    /// Argument for a short run of the program on the host before a new release takes effect, such as --version
+    #[arg(long, value_name = "ARG", requires = "command", allow_hyphen_values = true)]
+    pub check: Vec<String>,
     /// Environment variable
     #[arg(long, value_name = "NAME=VALUE", requires = "command")]
     pub env: Vec<String>,

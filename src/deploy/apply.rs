@@ -9,6 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::time::Instant;
 
+use super::check::{self, CheckError};
 use super::event::{Event, Sink};
 use super::plan::{Choices, Obstacle, Plan, Start, plan};
 use super::release::Wanted;
@@ -90,6 +91,9 @@ pub enum ApplyError {
         /// What stands in the way.
         obstacles: Vec<Obstacle>,
     },
+    /// A program does not run there.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// A service did not start, or did not get healthy. Its files are in place.
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
@@ -116,6 +120,7 @@ impl ApplyError {
             Self::Host(error) => error.hint(),
             Self::Supervisor(error) => error.hint(),
             Self::Lifecycle(error) => error.hint(),
+            Self::Check(error) => error.hint(),
             Self::Obstacles { obstacles, .. } => obstacles.iter().find_map(Obstacle::hint),
             Self::Garbled { .. } | Self::Stop(_) | Self::NotGone { .. } => None,
         }
@@ -269,6 +274,8 @@ async fn carry_out(
     site: Site,
     events: Sink<'_>,
 ) -> Result<Applied, ApplyError> {
+    let mut plan = plan;
+    check::run(host.as_ref(), &mut plan, events).await?;
     let mut outcome = if plan.only_lingers() { Outcome::Unchanged } else { Outcome::Changed };
     let left = take_away(host, &plan, &site.facts, events).await?;
     // Before anything else, because it fails as a whole.

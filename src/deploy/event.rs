@@ -26,6 +26,13 @@ pub enum Event {
         /// Of so many.
         total: u64,
     },
+    /// The program of a unit passed the manifest's check on the host.
+    Checked {
+        /// Unit.
+        unit: String,
+        /// The first line that it wrote; often its version.
+        said: String,
+    },
     /// Files were put in place.
     Written {
         /// How many.

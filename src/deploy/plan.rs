@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use super::check::Check;
 use super::diff::{self, Difference};
 use super::release::Wanted;
 use super::survey::{Observed, ProgramFound, Refs, UnitObserved};
@@ -36,6 +37,8 @@ pub struct Plan {
     pub linger: bool,
     /// Programs that are shipped.
     pub ships: Vec<Ship>,
+    /// Programs that are tried before anything else is changed.
+    pub checks: Vec<Check>,
     /// Files that are written, with what changes in them.
     pub files: Vec<FileChange>,
     /// Units that are to be started at boot.
@@ -63,6 +66,11 @@ pub struct Ship {
     pub to: Utf8PathBuf,
     /// Bytes.
     pub bytes: u64,
+    /// SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+    /// Whether no release there needs it yet.
+    #[serde(skip)]
+    pub fresh: bool,
 }
 
 /// A file that is written.
@@ -140,6 +148,14 @@ pub enum Obstacle {
         /// What the host is.
         host: String,
     },
+    /// The host would end the program at once.
+    #[error("{unit}: {path} has no code signature, without which a Mac with Apple silicon runs nothing")]
+    Unsigned {
+        /// Unit.
+        unit: String,
+        /// Its path here.
+        path: Utf8PathBuf,
+    },
     /// A daemon of the system is root's to install, and the account may not act as root.
     #[error("{unit} is for the whole system, and sudo does not let {user} act as root: {detail}")]
     NoRoot {
@@ -187,6 +203,7 @@ impl Obstacle {
                 Some("install it there, or name a file of this machine with a `/` in its path".into())
             }
             Self::WrongMachine { .. } => Some("build it for the host's system and processor".into()),
+            Self::Unsigned { path, .. } => Some(format!("sign it on a Mac: `codesign --sign - {path}`")),
             Self::NoRoot { user, .. } => {
                 Some(format!("a line `{user} ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets it"))
             }
@@ -267,6 +284,27 @@ impl Plan {
         [&self.batch, &self.roots].into_iter().any(|batch| !batch.puts.is_empty() || !batch.removes.is_empty())
     }
 
+    /// Takes the programs out of the change, each after the marks of who needs it: whatever becomes of them, they are
+    /// then found by who tidies up.
+    pub(super) fn split_programs(&mut self) -> Batch {
+        let shipped: Vec<_> = self.ships.iter().map(|ship| layout::refs_to(&ship.sha256)).collect();
+        let is_mark = |put: &mut Put| {
+            shipped.iter().any(|refs| put.path.base == refs.base && put.path.rel.starts_with(&refs.rel))
+        };
+        let mut puts: Vec<Put> = self.batch.puts.extract_if(.., is_mark).collect();
+        puts.extend(self.batch.puts.extract_if(.., |put| matches!(put.content, Content::File { .. })));
+        Batch { puts, ..Batch::default() }
+    }
+
+    /// What takes back [`Self::split_programs`].
+    pub(super) fn without_programs(&self, ahead: &Batch) -> Batch {
+        let is_mark = |put: &&Put| matches!(put.content, Content::Bytes(_));
+        let fresh = || self.ships.iter().filter(|ship| ship.fresh).map(|ship| ship.sha256.as_str());
+        let marks = ahead.puts.iter().filter(is_mark).map(|put| put.path.clone());
+        let removes = fresh().map(layout::target).chain(marks).collect();
+        Batch { removes, prune: fresh().map(layout::refs_to).collect(), ..Batch::default() }
+    }
+
     /// Bytes that the change carries.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -292,6 +330,9 @@ impl fmt::Display for Plan {
         }
         for ship in &self.ships {
             writeln!(f, "+ {} ({} bytes from {})", ship.to, ship.bytes, ship.from)?;
+        }
+        for check in &self.checks {
+            writeln!(f, "~ check {}: `{check}`", check.unit)?;
         }
         for file in &self.files {
             write!(f, "{}", diff::Titled { path: &file.path, difference: &file.difference })?;
@@ -391,14 +432,18 @@ impl Planner<'_> {
         let unit = || wanted.spec.unit.to_string();
         if let Some(payload) = &wanted.payload {
             let facts = &self.observed.facts;
-            if let Some(machine) = payload.machine.filter(|machine| !machine.runs_on(&facts.os, &facts.arch)) {
-                self.obstacles.push(Obstacle::WrongMachine {
-                    unit: unit(),
-                    path: payload.path.clone(),
-                    machine: machine.to_string(),
-                    host: format!("{} {}", facts.os, facts.arch),
-                });
-                return None;
+            if let Some(machine) = &payload.machine {
+                let path = payload.path.clone();
+                if !machine.runs_on(&facts.os, &facts.arch) {
+                    let host = format!("{} {}", facts.os, facts.arch);
+                    let machine = machine.to_string();
+                    self.obstacles.push(Obstacle::WrongMachine { unit: unit(), path, machine, host });
+                    return None;
+                }
+                if machine.is_unsigned() {
+                    self.obstacles.push(Obstacle::Unsigned { unit: unit(), path });
+                    return None;
+                }
             }
             return Some(self.absolute(&layout::program(&payload.sha256, &payload.name)));
         }
@@ -450,7 +495,9 @@ impl Planner<'_> {
             let path = layout::program(&payload.sha256, &payload.name);
             let to = self.absolute(&path);
             if self.plan.ships.iter().all(|ship| ship.to != to) {
-                self.plan.ships.push(Ship { from: payload.path.clone(), to, bytes: payload.len });
+                let fresh = !self.refs.needs(&payload.sha256);
+                let sha256 = payload.sha256.clone();
+                self.plan.ships.push(Ship { from: payload.path.clone(), to, bytes: payload.len, sha256, fresh });
                 let content =
                     Content::File { path: payload.path.clone(), len: payload.len, sha256: payload.sha256.clone() };
                 self.plan.batch.puts.push(Put { path, mode: 0o755, content });
@@ -464,6 +511,11 @@ impl Planner<'_> {
         {
             let content = Content::Bytes(PROGRAM.text.clone().into_bytes());
             self.plan.batch.puts.push(Put { path: runner, mode: 0o644, content });
+        }
+        if let Some(check) = Check::of(wanted, &draft.record.program, &self.observed.facts.home)
+            && !self.plan.checks.iter().any(|other| other.is_same_run(&check))
+        {
+            self.plan.checks.push(check);
         }
         let targets = self.targets(&draft.record);
         let mut put = |path, mode, bytes| {

@@ -100,6 +100,12 @@ impl Refs {
         self.0.get(target).is_some_and(|marks| marks.contains(&(unit.to_owned(), release)))
     }
 
+    /// Tells whether any release needs `target`.
+    #[must_use]
+    pub fn needs(&self, target: &str) -> bool {
+        self.0.get(target).is_some_and(|marks| !marks.is_empty())
+    }
+
     /// Takes away the marks that `gone` picks; answers with those marks, and with the targets that nobody needs any more.
     pub fn release(&mut self, gone: impl Fn(&str, u32) -> bool) -> (Vec<(String, String, u32)>, Vec<String>) {
         let mut marks = Vec::new();

@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::HostError;
 
+/// How much of a file is kept in memory: the load commands of a program for a Mac are some thousand bytes long.
+const HEAD: usize = 64 << 10;
+
 /// What is known of a file of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalFile {
@@ -19,7 +22,7 @@ pub struct LocalFile {
     pub len: u64,
     /// Whether anybody may execute it.
     pub executable: bool,
-    /// Its first bytes, at most 64.
+    /// Its first bytes, at most 64 KiB.
     pub head: Vec<u8>,
 }
 
@@ -46,9 +49,7 @@ fn read(path: &Utf8Path) -> std::io::Result<LocalFile> {
         if count == 0 {
             break;
         }
-        if head.is_empty() {
-            head.extend_from_slice(&buffer[..count.min(64)]);
-        }
+        head.extend_from_slice(&buffer[..count.min(HEAD - head.len())]);
         digest.update(&buffer[..count]);
         len += count as u64;
     }

@@ -143,6 +143,12 @@ impl Output {
     pub fn success(&self) -> bool {
         self.end == End::Exit(0)
     }
+
+    /// The last line that it wrote to standard error, [`printable`]; that is where the reason is.
+    #[must_use]
+    pub fn last_words(&self) -> Option<String> {
+        printable(&self.stderr).lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
+    }
 }
 
 /// A socket on a host.

@@ -29,6 +29,9 @@ pub struct UnitSpec {
     pub args: Vec<String>,
     /// Shell command that builds the program here.
     pub build: Option<String>,
+    /// Arguments with which the program is tried on the host before a new release takes effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Vec<String>>,
     /// Environment that anybody may see.
     pub env: BTreeMap<EnvName, String>,
     /// Names of variables whose values come from this shell's environment and are kept in a 0600 file.

@@ -11,6 +11,7 @@
 mod bench;
 mod boot;
 mod cgroup;
+mod check;
 mod converge;
 mod crash;
 mod crowd;
@@ -94,6 +95,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("restarts", restarts::subject, &[&MAC]),
     ("boot", boot::subject, &[&RUNNER, &RUNNER_CRON, &RUNNER_BUSYBOX_CRON]),
     ("cgroup", cgroup::subject, &[&RUNNER_CGROUP]),
+    ("check", check::subject, &[&SYSTEMD_262, &HERE, &RUNNER_BUSYBOX, &MAC]),
     ("converge", converge::subject, ALL),
     ("crash", crash::subject, ALL),
     ("crowd", crowd::subject, EACH),

@@ -17,6 +17,7 @@ pub(crate) fn minimal() -> UnitSpec {
         program: Program::Path("/usr/bin/echo".into()),
         args: Vec::new(),
         build: None,
+        check: None,
         env: BTreeMap::new(),
         secrets: BTreeSet::new(),
         working_dir: None,

@@ -117,6 +117,8 @@ impl Progress {
             // What was removed is what the last line says.
             Event::Connected { .. } | Event::Sent { .. } | Event::Removed { .. } => return None,
             Event::Waiting => "waits for another unitbee that is at work there".to_owned(),
+            Event::Checked { unit, said } if said.is_empty() => format!("the program of {unit} runs"),
+            Event::Checked { unit, said } => format!("the program of {unit} runs: {}", printable(said.as_bytes())),
             Event::Written { files } => format!("wrote {}", plural(*files, "file")),
             Event::LingerEnabled => "switched linger on".to_owned(),
             Event::Reloaded => "daemon-reload".to_owned(),

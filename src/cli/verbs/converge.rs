@@ -119,6 +119,7 @@ fn flags(args: &InstallUnit) -> Result<Flags> {
     Ok(Flags {
         service: args.service.clone(),
         command: args.command.clone(),
+        check: args.check.clone(),
         dir,
         env,
         secrets: args.secret.clone(),

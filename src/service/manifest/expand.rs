@@ -165,6 +165,7 @@ impl<'a> Service<'a> {
             program,
             args,
             build: shared.build,
+            check: filled.check,
             env: filled.env,
             secrets: shared.secrets,
             working_dir: filled.working_dir,

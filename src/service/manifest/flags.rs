@@ -19,6 +19,8 @@ pub struct Flags {
     pub command: Vec<String>,
     /// Folder that a relative path of the program starts from; absolute.
     pub dir: Utf8PathBuf,
+    /// `check`
+    pub check: Vec<String>,
     /// `slice`
     pub slice: Option<String>,
     /// `description`
@@ -76,7 +78,8 @@ impl Flags {
         let instance = self.instance.as_deref().map(|name| table([(name, Some(Table::new().into()))]).into());
         let env = self.env.iter().map(|(name, value)| (name.as_str(), filled(Some(value))));
         table([
-            ("command", Some(self.command.iter().map(|word| escape(word)).collect::<Vec<_>>().into())),
+            ("command", Some(words(&self.command))),
+            ("check", (!self.check.is_empty()).then(|| words(&self.check))),
             ("instances", instance),
             ("description", filled(self.description.as_deref())),
             ("env", some(table(env))),
@@ -136,6 +139,11 @@ fn some(table: Table) -> Option<Value> {
 
 fn string(text: Option<&str>) -> Option<Value> {
     text.map(Value::from)
+}
+
+/// Writes strings in which [`read`] would fill in placeholders.
+fn words(words: &[String]) -> Value {
+    words.iter().map(|word| escape(word)).collect::<Vec<_>>().into()
 }
 
 /// Writes a string in which [`read`] would fill in placeholders.

@@ -33,6 +33,9 @@ command = {command}
 # Shell command that builds the program here.
 {build}
 
+# Arguments for a short run of the program on the host before a new release takes effect; if it fails, nothing changes.
+#check = ["--version"]
+
 # Instances, each with its own keys, which can be written as {{placeholders}} in the other values; {{service}},
 # {{instance}} and {{unit}} are always there. {{{{word}}}} is the text {{word}}.
 #instances = {{ 8080 = {{ port = 8080 }}, 8081 = {{ port = 8081 }} }}

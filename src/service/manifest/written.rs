@@ -71,6 +71,11 @@ table! {
         description: Text,
         /// Shell command that builds the program here.
         build: String,
+        /// Arguments for a short run of the program on the host, such as `["--version"]`, before a new release of the
+        /// service takes the place of the old one. It must exit with 0 within 30 s, else nothing is changed. It gets `env`,
+        /// without the secrets. Takes {placeholders}.
+        #[schemars(extend("minItems" = 1))]
+        check: List<Text>,
         /// Instances by name, each with its own keys to be used as {placeholders}; or how many there are, named
         /// from 1. Default: one, named main.
         instances: Instances,

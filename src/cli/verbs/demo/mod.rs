@@ -61,6 +61,7 @@ fn flags() -> Result<Flags> {
         service: SERVICE.into(),
         command: vec![format!("./{name}"), "demo".into(), "--serve".into(), port.to_string()],
         dir: dir.to_owned(),
+        check: vec!["--version".into()],
         description: Some("a tiny daemon for a demonstration of unitbee".into()),
         cpu: Some("50%".into()),
         memory: Some("64M".into()),
@@ -83,6 +84,7 @@ fn typed(flags: &Flags) -> String {
         ("--stop", &flags.stop_url),
     ];
     let mut words = vec![SERVICE];
+    words.extend(flags.check.iter().flat_map(|arg| ["--check", arg]));
     words.extend(options.iter().flat_map(|(option, value)| [*option, value.as_deref().unwrap_or_default()]));
     words.push("--");
     words.extend(flags.command.iter().map(String::as_str));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::problem::{Problems, Span};
-use super::super::read::{At, Entry, closest};
+use super::super::read::{At, Entry, List, closest};
 use super::super::template::{Text, Unresolved};
 use super::super::written;
 use super::shared::env_name;
@@ -21,6 +21,7 @@ use crate::service::url::UrlError;
 pub(super) struct Filled {
     /// Absent only with a note of the reason.
     pub(super) command: Option<(Program, Vec<String>)>,
+    pub(super) check: Option<Vec<String>>,
     pub(super) description: String,
     pub(super) env: BTreeMap<EnvName, String>,
     pub(super) working_dir: Option<Utf8PathBuf>,
@@ -34,6 +35,7 @@ impl Filled {
         let mut fill = Fill { service, instance, problems };
         Self {
             command: fill.command(),
+            check: fill.check(&written.check),
             description: fill.description(&written.description),
             env: fill.env(),
             working_dir: fill.working_dir(&written.working_dir),
@@ -60,6 +62,15 @@ impl Fill<'_, '_, '_> {
         let (first, rest) = (list.value.0.first()?.at()?, words.split_off(1));
         let program = self.program(words.pop()??, &first.span);
         Some((program?, rest.into_iter().collect::<Option<_>>()?))
+    }
+
+    fn check(&mut self, written: &Entry<List<Text>>) -> Option<Vec<String>> {
+        let list = written.at()?;
+        if list.value.0.is_empty() {
+            let help = "write the arguments that only try the program: [\"--version\"]";
+            self.problems.add(&list.span, "without an argument the check would be the service itself", help);
+        }
+        list.value.0.iter().map(|word| self.word(word.at()?)).collect()
     }
 
     /// Fills in one argument.

@@ -1,0 +1,161 @@
+//! One short run of a program on the host, before a release that needs it takes effect.
+//!
+//! A program may be right to the last byte and not run: for want of a library, of a newer system, of a signature that a
+//! Mac accepts. Found out here, what ran before goes on running.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use thiserror::Error;
+
+use super::apply::ApplyError;
+use super::event::{Event, Sink};
+use super::machine::Machine;
+use super::plan::Plan;
+use super::release::Wanted;
+use crate::host::{Command, End, Host, HostError, printable};
+use crate::service::spec::EnvName;
+
+/// How long the run may take. macOS looks a program over when it is run for the first time.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// `SIGKILL`.
+const KILL: i32 = 9;
+
+/// Goes to the folder that is the first argument and becomes the rest, in an environment that has nothing of who calls:
+/// here that would be a shell with secrets in it.
+const IN_FOLDER: &str = r#"cd "$1" && shift && exec env -i HOME="$HOME" USER="$(id -un)" PATH="$PATH" "$@""#;
+
+/// Becomes its arguments; for the sake of programs that have a `=` in their path, which env(1) would set.
+const BECOME: &str = r#"exec "$@""#;
+
+/// A program that is tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// The first unit that needs it.
+    pub unit: String,
+    /// The program's path on the host.
+    pub program: Utf8PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// The folder on the host that it runs in.
+    #[serde(skip)]
+    dir: Utf8PathBuf,
+    /// What is set in its environment; no secrets.
+    #[serde(skip)]
+    env: BTreeMap<EnvName, String>,
+    /// What the program is for, where it is shipped and we know it.
+    #[serde(skip)]
+    machine: Option<Machine>,
+}
+
+/// Why a check was not passed. Nothing on the host was changed.
+#[derive(Debug, Error)]
+#[error("{unit}: the check `{command}` on {host} {ended}; nothing was changed")]
+pub struct CheckError {
+    /// Unit.
+    pub unit: String,
+    /// What was run.
+    pub command: String,
+    /// Host.
+    pub host: String,
+    /// `exited with 1: no such option`.
+    pub ended: String,
+    hint: Option<String>,
+}
+
+impl Check {
+    /// The check of a unit whose program is at `program`, run in the home where the unit names no folder; `None` where its
+    /// manifest wants none.
+    pub(super) fn of(wanted: &Wanted, program: &Utf8Path, home: &Utf8Path) -> Option<Self> {
+        let spec = &wanted.spec;
+        Some(Self {
+            unit: spec.unit.to_string(),
+            program: program.to_owned(),
+            args: spec.check.clone()?,
+            dir: spec.working_dir.as_deref().unwrap_or(home).to_owned(),
+            env: spec.env.clone(),
+            machine: wanted.payload.as_ref().and_then(|payload| payload.machine.clone()),
+        })
+    }
+
+    /// Tells whether both come to the same run, for whichever unit.
+    pub(super) fn is_same_run(&self, other: &Self) -> bool {
+        (&self.program, &self.args, &self.dir, &self.env) == (&other.program, &other.args, &other.dir, &other.env)
+    }
+
+    async fn run(&self, host: &dyn Host) -> Result<String, ApplyError> {
+        let set = self.env.iter().map(|(name, value)| format!("{name}={value}"));
+        let command = Command::new("sh").args(["-c", IN_FOLDER, "sh", self.dir.as_str()]).args(set);
+        let command =
+            command.args(["sh", "-c", BECOME, "sh", self.program.as_str()]).args(&self.args).deadline(DEADLINE);
+        let (ended, end) = match host.run(&command).await {
+            Ok(output) if output.success() => {
+                let first = output.stdout.split(|byte| *byte == b'\n').next().unwrap_or_default();
+                return Ok(printable(first.trim_ascii()));
+            }
+            Ok(output) => {
+                let how = match output.end {
+                    End::Exit(code) => format!("exited with {code}"),
+                    End::Signal(signal) => format!("was ended by signal {signal}"),
+                    End::NotFound => "found no sh".to_owned(),
+                };
+                let said = output.last_words().map_or_else(String::new, |words| format!(": {words}"));
+                (format!("{how}{said}"), Some(output.end))
+            }
+            Err(HostError::Deadline { .. }) => (format!("did not end within {} s", DEADLINE.as_secs()), None),
+            Err(error) => return Err(error.into()),
+        };
+        let (unit, command) = (self.unit.clone(), printable(self.to_string().as_bytes()));
+        Err(CheckError { unit, command, host: host.name().to_owned(), ended, hint: self.hint(end) }.into())
+    }
+
+    fn hint(&self, end: Option<End>) -> Option<String> {
+        let is_mac = self.machine.as_ref().is_some_and(Machine::is_for_mac);
+        (is_mac && end == Some(End::Signal(KILL))).then(|| {
+            "macOS kills a program that was changed after it was signed: sign it last, `codesign --force --sign - FILE`".into()
+        })
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program.as_str())?;
+        self.args.iter().try_for_each(|arg| write!(f, " {}", shlex::try_quote(arg).unwrap_or_default()))
+    }
+}
+
+impl CheckError {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+}
+
+/// Ships the programs of a plan and tries those that are to be tried; what passes is not shipped again. Of a program
+/// that does not pass nothing stays.
+pub(super) async fn run(host: &dyn Host, plan: &mut Plan, events: Sink<'_>) -> Result<(), ApplyError> {
+    if plan.checks.is_empty() {
+        return Ok(());
+    }
+    let total = plan.bytes();
+    let ahead = plan.split_programs();
+    if !ahead.puts.is_empty() {
+        host.change(&ahead, &|bytes| events(Event::Sent { bytes, total })).await?;
+    }
+    for check in &plan.checks {
+        match check.run(host).await {
+            Ok(said) => events(Event::Checked { unit: check.unit.clone(), said }),
+            Err(error) => {
+                // What the check found out is worth more than why this failed, and an uninstall removes it too.
+                host.change(&plan.without_programs(&ahead), &|_| {}).await.ok();
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
