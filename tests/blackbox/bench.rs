@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 
 use rustix::process::Signal;
 
@@ -12,6 +12,7 @@ use super::lab::{LabHost, lab};
 use super::project::{Project, pass_for_a_macs};
 use super::run::{Run, Running};
 use super::target::{Manager, Reach, Target};
+use super::turn::Turn;
 
 pub(crate) const UNITBEE: &str = env!("CARGO_BIN_EXE_unitbee");
 
@@ -36,9 +37,6 @@ static OF_A_MAC: LazyLock<PathBuf> = LazyLock::new(|| {
     path
 });
 
-/// Two emulated machines at a time are more than twice as slow.
-static ONE_MACHINE: Mutex<()> = Mutex::new(());
-
 /// A test bench.
 pub(crate) struct Bench {
     pub(crate) target: &'static Target,
@@ -47,15 +45,14 @@ pub(crate) struct Bench {
     /// The project as it is on the host, where unitbee runs there.
     there: RefCell<Vec<u8>>,
     // Dropped after the host.
-    _turn: Option<MutexGuard<'static, ()>>,
+    _turn: Turn,
 }
 
 impl Bench {
     /// Brings up a host of its own for a subject; `None` where the lab cannot run, which is said.
     pub(crate) fn up(subject: &str, target: &'static Target) -> Option<Self> {
         let name = format!("{subject}-{}", target.name);
-        let turn = || ONE_MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = (target.base == "vm").then(turn);
+        let turn = Turn::wait(&name, target.base == "vm");
         let host = LabHost::up_with(&name, target.base, target.options)?;
         let bench = Self { target, host, project: Project::new(target), there: RefCell::default(), _turn: turn };
         if target.reach == Reach::Here {

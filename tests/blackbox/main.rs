@@ -3,7 +3,7 @@
 //! Every subject runs against every target it applies to (`target.rs`) and is one trial of its own, on a host of its
 //! own: one takes two seconds to come up, and no trial sees what another left. `cargo test --test blackbox systemd-262`
 //! runs one target, `cargo test --test blackbox ::stop` one subject. Trials wait more than they work, so more of them
-//! run at once than there are processors; `--test-threads` says how many.
+//! run at once than there are processors: `turn.rs` says how many.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::disallowed_methods, reason = "a test runs programs and reads files itself")]
@@ -45,11 +45,13 @@ mod shared;
 mod target;
 mod terminal;
 mod truth;
+mod turn;
 mod uninstall;
 mod unreachable;
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
@@ -60,9 +62,6 @@ use self::target::{
     HERE, MAC, MAC_DAEMON, MAC_HEADLESS, NO_POLKIT, RUNNER, RUNNER_BUSYBOX, RUNNER_BUSYBOX_CRON, RUNNER_CGROUP,
     RUNNER_CRON, RUNNER_HERE, SYSTEMD_247, SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target, VM,
 };
-
-/// Trials at once.
-const AT_ONCE: usize = 6;
 
 type Subject = fn(&Bench);
 
@@ -131,13 +130,17 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(AT_ONCE);
+    arguments.test_threads.get_or_insert(turn::TRIALS);
     note_panics();
     let on = |(name, subject, targets): &(_, _, &'static [&'static Target])| {
         let (name, subject) = (*name, *subject);
         targets.iter().map(move |target| trial(name, target, subject)).collect::<Vec<_>>()
     };
-    libtest_mimic::run(&arguments, SUBJECTS.iter().flat_map(on).collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, SUBJECTS.iter().flat_map(on).collect());
+    if let Some(slowest) = turn::slowest() {
+        writeln!(io::stdout(), "slowest: {slowest}\n").ok();
+    }
+    conclusion.exit_code()
 }
 
 fn trial(name: &'static str, target: &'static Target, subject: Subject) -> Trial {

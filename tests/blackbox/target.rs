@@ -74,7 +74,7 @@ pub(crate) static RUNNER: Target =
 pub(crate) static RUNNER_CGROUP: Target = Target {
     manager: Manager::Runner,
     limits_hold: true,
-    patience: 6,
+    patience: 15,
     ..over_ssh("runner-cgroup", "vm", &["--kind", "bare-vm"])
 };
 
