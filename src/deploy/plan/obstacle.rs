@@ -1,0 +1,108 @@
+//! What stands between a wish and a plan, and what to do about it.
+
+use camino::Utf8PathBuf;
+use thiserror::Error;
+
+/// Why there is no plan: what must be decided or mended by somebody first.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// A file of that name is not ours.
+    #[error("{path} was not written by unitbee and is left alone")]
+    Foreign {
+        /// Its path there.
+        path: Utf8PathBuf,
+    },
+    /// A file of ours was edited by hand.
+    #[error("{path} was edited by hand since unitbee wrote it")]
+    Drift {
+        /// Its path there.
+        path: Utf8PathBuf,
+    },
+    /// The host has no such program.
+    #[error("{unit}: there is no program {program} on the host")]
+    NoProgram {
+        /// Unit.
+        unit: String,
+        /// As the manifest names it.
+        program: String,
+    },
+    /// The host cannot run the program.
+    #[error("{unit}: {path} is for {machine}, the host is {host}")]
+    WrongMachine {
+        /// Unit.
+        unit: String,
+        /// Its path here.
+        path: Utf8PathBuf,
+        /// What it is for.
+        machine: String,
+        /// What the host is.
+        host: String,
+    },
+    /// The host would end the program at once.
+    #[error("{unit}: {path} has no code signature, without which a Mac with Apple silicon runs nothing")]
+    Unsigned {
+        /// Unit.
+        unit: String,
+        /// Its path here.
+        path: Utf8PathBuf,
+    },
+    /// A daemon of the system is root's to install, and the account may not act as root.
+    #[error("{unit} is for the whole system, and sudo does not let {user} act as root: {detail}")]
+    NoRoot {
+        /// Unit.
+        unit: String,
+        /// Login name.
+        user: String,
+        /// What sudo said.
+        detail: String,
+    },
+    /// A daemon of that name is somebody else's.
+    #[error("{path} is a daemon of {user} and is left alone")]
+    OtherUser {
+        /// Its path there.
+        path: Utf8PathBuf,
+        /// Whose.
+        user: String,
+    },
+    /// launchd has a job by the label of a unit that is not installed, read from a file that is not ours.
+    #[error("launchd has {target} from {path}, which was not written by unitbee, and it is left alone")]
+    ForeignJob {
+        /// The job there.
+        target: String,
+        /// What defines it.
+        path: String,
+    },
+    /// The unit cannot be written down for this host.
+    #[error("{unit}: {error}")]
+    Render {
+        /// Unit.
+        unit: String,
+        /// Why, with its causes.
+        error: String,
+    },
+}
+
+impl Obstacle {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Foreign { path } => Some(format!("rename the service, or move {path} away")),
+            Self::Drift { .. } => Some("`unitbee apply --take` overwrites the edit; a drop-in keeps it".into()),
+            Self::NoProgram { .. } => {
+                Some("install it there, or name a file of this machine with a `/` in its path".into())
+            }
+            Self::WrongMachine { .. } => Some("build it for the host's system and processor".into()),
+            Self::Unsigned { path, .. } => Some(format!("sign it on a Mac: `codesign --sign - {path}`")),
+            Self::NoRoot { user, .. } => {
+                Some(format!("a line `{user} ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets it"))
+            }
+            Self::ForeignJob { target, .. } => {
+                Some(format!("rename the service, or unload that one on the host: `launchctl bootout {target}`"))
+            }
+            Self::OtherUser { .. } => Some("rename the service, or give it `scope = \"user\"`".into()),
+            Self::Render { .. } => None,
+        }
+    }
+}
