@@ -11,7 +11,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
-use crate::host::{Command, Facts, Host, HostError, Pipe, printable};
+use crate::host::{Command, Facts, Host, HostError, Pipe};
 use crate::supervisor::{Manager, launchd, layout};
 
 /// Longest line that is taken; journald itself cuts at 48 KiB.
@@ -127,7 +127,7 @@ pub async fn recent(
         if !lines.is_empty() || (output.success() && output.stderr.is_empty() && source == Source::UserJournal) {
             return Ok((lines, source));
         }
-        printable(&output.stderr).lines().last().unwrap_or("no entries").clone_into(&mut detail);
+        detail = output.last_words().unwrap_or_else(|| "no entries".to_owned());
     }
     Err(LogsError::NotReadable { host: host.name().to_owned(), user: facts.user.clone(), detail })
 }

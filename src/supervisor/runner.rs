@@ -184,6 +184,5 @@ impl Runner {
 
 /// The end of what a verb said.
 fn said(output: &Output) -> String {
-    let text = printable(&output.stderr);
-    text.lines().last().unwrap_or("it gave no reason").to_owned()
+    output.last_words().unwrap_or_else(|| "it gave no reason".to_owned())
 }

@@ -4,7 +4,7 @@
 //! programs hold open. So the verbs that see to it that a service runs rotate its log too: as often as one of them is
 //! called, no more.
 
-use crate::host::{Command, Facts, Host, HostError, printable};
+use crate::host::{Command, Facts, Host, HostError};
 use crate::service::spec::Logs;
 
 use super::super::layout;
@@ -23,7 +23,7 @@ pub async fn rotate(host: &dyn Host, facts: &Facts, unit: &str, logs: &Logs) -> 
     if output.success() {
         return Ok(());
     }
-    let detail = printable(&output.stderr).lines().last().unwrap_or("no reason was given").to_owned();
+    let detail = output.last_words().unwrap_or_else(|| "no reason was given".to_owned());
     Err(HostError::Change { host: host.name().to_owned(), step: format!("rotate {path}"), detail })
 }
 
