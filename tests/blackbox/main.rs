@@ -119,6 +119,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262]),
     ("ownership", ownership::subject, EACH),
     ("persistence", persistence::subject, SYSTEMD),
+    ("persistence", persistence::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
     ("secrets", secrets::subject, EACH),

@@ -33,6 +33,16 @@ pub(crate) enum Manager {
     Runner,
 }
 
+/// What brings a service back after its host was rebooted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Return {
+    Boot,
+    /// A login at the screen.
+    Login,
+    /// Nothing but somebody who asks for it.
+    Asked,
+}
+
 /// What starts things at boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cron {
@@ -121,6 +131,16 @@ impl Target {
     /// The domain of launchd that has the services.
     pub(crate) fn domain(&self) -> Option<&'static str> {
         if let Manager::Launchd(domain) = self.manager { Some(domain) } else { None }
+    }
+
+    /// What brings its services back after a reboot.
+    pub(crate) fn comes_back(&self) -> Return {
+        match self.manager {
+            Manager::Launchd(domain) if domain.starts_with("gui/") => Return::Login,
+            Manager::Launchd(domain) if domain.starts_with("user/") => Return::Asked,
+            Manager::Runner if self.cron != Cron::Able => Return::Asked,
+            Manager::Systemd | Manager::Launchd(_) | Manager::Runner => Return::Boot,
+        }
     }
 
     /// The program by which a process leaves its session; a Mac has none, but the lab has kept its own.

@@ -85,6 +85,27 @@ impl Bench {
         })
     }
 
+    /// Tells whether the user has a session that came over the network.
+    #[track_caller]
+    pub(crate) fn has_session(&self) -> bool {
+        match self.target.manager {
+            Manager::Systemd => self.root("loginctl show-user bee --property=State --value").trim() != "lingering",
+            Manager::Runner | Manager::Launchd(_) => !self.root("pgrep -u bee 'sshd|dropbear' || true").is_empty(),
+        }
+    }
+
+    /// Has the user log in at the screen.
+    #[track_caller]
+    pub(crate) fn log_in(&self) {
+        self.root("mac login 1000");
+    }
+
+    /// Says whether the host logs its user in at the screen when it boots.
+    #[track_caller]
+    pub(crate) fn log_in_at_boot(&self, by_itself: bool) {
+        self.root(&format!("mac set auto-login {by_itself}"));
+    }
+
     /// Who supervises what, by the runner's own notes.
     #[track_caller]
     pub(crate) fn claims(&self) -> String {
