@@ -7,6 +7,9 @@ use serde_json::Value;
 use super::bench::Bench;
 use super::target::Manager;
 
+/// Files that each may have open: the kernel counts these for one process, so that every host can hold it.
+const FILES: u64 = 300;
+
 /// Longer than a restart, and three lives of a service that eats.
 const LATER: Duration = Duration::from_secs(30);
 
@@ -32,7 +35,7 @@ const CROWDED: Capped = Capped { unit: "crowded-main", memory: 64, cpu: 100, tas
 const GREEDY: Capped = Capped { unit: "greedy-main", memory: 48, cpu: 100, tasks: 50 };
 
 pub(crate) fn subject(bench: &Bench) {
-    let cores = bench.root("nproc");
+    let cores = bench.root("grep -c ^processor /proc/cpuinfo");
     bench.project.write("unitbee.toml", manifest(&CALM, cores.trim()));
     if bench.target.limits_hold { hold(bench, cores.trim()) } else { are_told_not_to_hold(bench) }
 }
@@ -47,7 +50,7 @@ fn manifest(calm: &Capped, cores: &str) -> String {
             r#"
 [service.{name}]
 command = {command:?}
-limits = {{ memory = "{memory}M", cpu = "{cpu}%", tasks = {tasks} }}
+limits = {{ memory = "{memory}M", cpu = "{cpu}%", tasks = {tasks}, nofile = {FILES} }}
 restart = {{ delay = "500ms", max_delay = "500ms", give_up_after = 2 }}
 stop = {{ term = "2s" }}
 {keys}
@@ -67,6 +70,7 @@ stop = {{ term = "2s" }}
 fn hold(bench: &Bench, cores: &str) {
     bench.unitbee(&["apply", "--strict-limits", "calm", "busy", "crowded"]).exits(0).hides("limit-not-effective");
     let pids = [CALM, BUSY, CROWDED].map(|capped| bench.running(capped.unit));
+    files_hold(bench, &BUSY);
     memory_holds(bench);
     tasks_hold(bench);
     cpu_holds(bench);
@@ -92,6 +96,13 @@ fn hold(bench: &Bench, cores: &str) {
     let status = bench.unitbee(&["status"]).exits(3).hides("limit-not-effective");
     assert_eq!(status.stdout.matches("out of memory (oom-kill)").count(), 2, "in the state and in the flag: {status}");
     a_lifted_limit_is_told(bench);
+}
+
+/// The limit is of the process, and no program may lift it.
+fn files_hold(bench: &Bench, capped: &Capped) {
+    let limits = bench.root(&format!("grep 'Max open files' /proc/{}/limits", bench.running(capped.unit)));
+    let held: Vec<&str> = limits.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(held, [FILES.to_string(), FILES.to_string()], "{limits}");
 }
 
 fn memory_holds(bench: &Bench) {
@@ -187,6 +198,7 @@ fn are_told_not_to_hold(bench: &Bench) {
     let strict = bench.unitbee(&["apply", "--strict-limits", "calm"]).exits(1);
     strict.says(&format!("calm-main runs, but a limit does not hold: {}", gap.split(';').next().unwrap()));
     bench.running(CALM.unit);
+    files_hold(bench, &CALM);
 }
 
 fn status(bench: &Bench, capped: &Capped, code: i32) -> Value {

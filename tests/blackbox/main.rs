@@ -115,6 +115,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
     ("lifecycle", lifecycle::subject, &[&RUNNER_CRON]),
+    ("limits", limits::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("logs", logs::subject, EACH),
     ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262]),
     ("ownership", ownership::subject, EACH),
