@@ -3,7 +3,7 @@
 use camino::Utf8Path;
 use proptest::prelude::*;
 use unitbee::service::manifest::{self, Diagnostics, HostWork, Manifest};
-use unitbee::service::spec::{Program, UnitSpec};
+use unitbee::service::spec::{Program, Scope, UnitSpec};
 
 const HELLO: &str = include_str!("../examples/hello.toml");
 const LLM: &str = include_str!("../examples/llm.toml");
@@ -80,20 +80,22 @@ fn flags_go_through_the_same_rules() {
         dir: "/srv".into(),
         memory: Some("1G".to_owned()),
         env: vec![("A".to_owned(), "{unit}".to_owned())],
+        scope: Some("system".to_owned()),
         ..manifest::Flags::default()
     };
     let spec = manifest::from_flags(&flags).unwrap_or_else(|wrong| panic!("{}", wrong.render(false)));
     let spec = &spec.units[0].spec;
     assert_eq!((spec.unit.as_str(), &spec.args), ("web-main", &vec![word]));
     assert_eq!(spec.program, Program::Shipped("/srv/web".into()));
+    assert_eq!(spec.scope, Scope::System);
     assert_eq!(spec.env.values().collect::<Vec<_>>(), ["{unit}"]);
 
     let wrong = manifest::from_flags(&manifest::Flags { memory: Some("1GB".to_owned()), ..flags }).unwrap_err();
     insta::assert_snapshot!(wrong.render(false), @r#"
     error: "1GB" does not say whether it counts in 1000 or in 1024
-     --> command line:8:10
+     --> command line:9:10
       |
-    8 | memory = "1GB"
+    9 | memory = "1GB"
       |          ^^^^^
       |
       = help: write "1G", which counts in 1024

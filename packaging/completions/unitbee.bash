@@ -291,12 +291,16 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__demo)
-            opts="-f -H -v -h --serve --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --scope --serve --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --scope)
+                    COMPREPLY=($(compgen -W "user system" -- "${cur}"))
+                    return 0
+                    ;;
                 --serve)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -841,7 +845,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__install__subcmd__unit)
-            opts="-f -H -v -h --lock-wait --take --strict-limits --check --env --secret --working-dir --cpu --memory --tasks --nofile --restart --health --within --stop --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --take --strict-limits --check --env --secret --working-dir --cpu --memory --tasks --nofile --scope --restart --health --within --stop --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -881,6 +885,10 @@ _unitbee() {
                     ;;
                 --nofile)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scope)
+                    COMPREPLY=($(compgen -W "user system" -- "${cur}"))
                     return 0
                     ;;
                 --restart)

@@ -126,6 +126,8 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l cpu -d 
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l memory -d 'Memory cap: 4G' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l tasks -d 'Cap on processes and threads' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l nofile -d 'Cap on open files' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l scope -d 'Whose supervisor runs it, where that is launchd' -r -f -a "user\t'The user\'s own'
+system\t'The machine\'s: it runs as the user from boot on, and sudo installs it'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l restart -d 'When it is started again' -r -f -a "on-failure\t'After an end that is a failure'
 always\t'After every end that nobody asked for'
 no\t'Never'"
@@ -276,6 +278,8 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l raw -d 'Print w
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -l scope -d 'Whose supervisor runs it, where that is launchd' -r -f -a "user\t'The user\'s own'
+system\t'The machine\'s: it runs as the user from boot on, and sudo installs it'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -l serve -d 'Be the daemon, on this port of loopback' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -s f -l file -d 'Manifest to read [default: unitbee.toml]' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand demo" -s H -l host -d 'Host, tag, localhost, or anything ssh takes; may be given more than once' -r

@@ -149,6 +149,9 @@ pub enum Verb {
     /// Show the whole job on a tiny daemon: install, look, read its logs, stop, remove; nothing of it stays
     #[command(after_help = "Example:\n  unitbee demo -H gpu1")]
     Demo {
+        /// Whose supervisor runs it, where that is launchd
+        #[arg(long, value_name = "WHOSE", value_enum)]
+        scope: Option<ScopeName>,
         /// Be the daemon, on this port of loopback
         #[arg(long, value_name = "PORT", hide = true)]
         serve: Option<u16>,
@@ -299,6 +302,9 @@ pub struct InstallUnit {
     /// Cap on open files
     #[arg(long, value_name = "N", requires = "command")]
     pub nofile: Option<u64>,
+    /// Whose supervisor runs it, where that is launchd
+    #[arg(long, value_name = "WHOSE", value_enum, requires = "command")]
+    pub scope: Option<ScopeName>,
     /// When it is started again
     #[arg(long, value_name = "WHEN", value_enum, requires = "command")]
     pub restart: Option<When>,
@@ -335,6 +341,26 @@ impl When {
             Self::OnFailure => "on-failure",
             Self::Always => "always",
             Self::No => "no",
+        }
+    }
+}
+
+/// Whose supervisor runs a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScopeName {
+    /// The user's own
+    User,
+    /// The machine's: it runs as the user from boot on, and sudo installs it
+    System,
+}
+
+impl ScopeName {
+    /// As the manifest writes it.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::System => "system",
         }
     }
 }

@@ -228,8 +228,10 @@ fn not_persistent(seen: &Seen<'_>) -> Option<(String, Option<String>)> {
     let status = seen.status;
     let is_off = seen.manager == Some(Manager::Launchd) && status.is_some_and(|status| !status.enabled);
     if let Some((status, reason)) = status.filter(|_| !is_off).and_then(|status| Some((status, status.no_boot?))) {
-        let mend = (seen.manager == Some(Manager::Launchd))
-            .then(|| "scope = \"system\" in the manifest, which needs sudo on the host".to_owned());
+        let mend = (seen.manager == Some(Manager::Launchd)).then(|| {
+            "`scope = \"system\"` in the manifest, or `install-unit --scope system`; it needs sudo on the host"
+                .to_owned()
+        });
         return status.installed.then(|| (format!("it does not start at boot: {reason}"), mend));
     }
     if seen.manager != Some(Manager::Runner) && seen.facts.systemd && !seen.facts.linger {

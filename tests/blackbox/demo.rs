@@ -7,7 +7,7 @@ use super::run::Run;
 
 pub(crate) fn subject(bench: &Bench) {
     let before = state(bench);
-    let run = bench.unitbee(&["demo"]).exits(0);
+    let run = bench.unitbee(&demo(bench)).exits(0);
     for text in ["unitbee-demo-main is healthy after", "stopped by its shutdown URL", "removed unitbee-demo-main"] {
         assert!(run.stderr.contains(text), "{text:?} is not said: {run}");
     }
@@ -23,9 +23,14 @@ pub(crate) fn subject(bench: &Bench) {
     assert_eq!(state(bench), before, "something of the interrupted demo is left, or gone");
 }
 
+/// The verb, for services as those of the target are.
+fn demo(bench: &Bench) -> Vec<&'static str> {
+    [&["demo"], bench.target.scope()].concat()
+}
+
 /// Interrupts a demo while it waits for its daemon, unless that is healthy before it can be stopped.
 fn interrupt(bench: &Bench) -> Run {
-    let running = bench.start(&[], &["demo"]);
+    let running = bench.start(&[], &demo(bench));
     let daemon = || bench.pid("unitbee-demo-main");
     bench.until("the daemon runs", Duration::from_secs(20), |_| daemon().is_some());
     if let Some(pid) = daemon() {

@@ -105,7 +105,11 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
         &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON],
     ),
     // unitbee ships itself here, and needs a libc of this machine's age.
-    ("demo", demo::subject, &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &MAC, &MAC_HEADLESS]),
+    (
+        "demo",
+        demo::subject,
+        &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &MAC, &MAC_HEADLESS, &MAC_DAEMON],
+    ),
     ("disk", disk::subject, &[&RUNNER]),
     ("faults", faults::subject, &[&MAC]),
     ("forwarding", forwarding::subject, &[&SYSTEMD_262]),

@@ -133,6 +133,11 @@ impl Target {
         if let Manager::Launchd(domain) = self.manager { Some(domain) } else { None }
     }
 
+    /// The option by which a service without manifest is the system's.
+    pub(crate) fn scope(&self) -> &'static [&'static str] {
+        if self.domain() == Some("system") { &["--scope", "system"] } else { &[] }
+    }
+
     /// What brings its services back after a reboot.
     pub(crate) fn comes_back(&self) -> Return {
         match self.manager {

@@ -128,6 +128,7 @@ fn flags(args: &InstallUnit) -> Result<Flags> {
         memory: args.memory.clone(),
         tasks: args.tasks,
         nofile: args.nofile,
+        scope: args.scope.map(|scope| scope.key().to_owned()),
         restart: args.restart.map(|when| when.key().to_owned()),
         health_url: args.health.clone(),
         within: args.within.clone(),

@@ -39,6 +39,8 @@ pub struct Flags {
     pub tasks: Option<u64>,
     /// `limits.nofile`
     pub nofile: Option<u64>,
+    /// `scope`
+    pub scope: Option<String>,
     /// `restart.when`
     pub restart: Option<String>,
     /// `restart.delay`
@@ -86,6 +88,7 @@ impl Flags {
             ("secrets", (!self.secrets.is_empty()).then(|| self.secrets.clone().into())),
             ("working_dir", filled(self.working_dir.as_deref())),
             ("limits", some(self.limits())),
+            ("scope", string(self.scope.as_deref())),
             ("restart", some(self.restart())),
             ("health", some(self.health())),
             ("stop", some(self.stop())),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 
-use super::super::args::{Global, Logs, Services};
+use super::super::args::{Global, Logs, ScopeName, Services};
 use super::super::exit::Exit;
 use super::super::fault::{BadManifest, Usage};
 use super::super::output::Output;
@@ -31,12 +31,12 @@ const UNIT: &str = "unitbee-demo-main";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `demo`.
-pub async fn demo(global: &Global, output: Output) -> Result<Exit> {
+pub async fn demo(global: &Global, scope: Option<ScopeName>, output: Output) -> Result<Exit> {
     if global.hosts.len() > 1 {
         let message = "the demo is for one host at a time".to_owned();
         return Err(Usage { message, hint: "name one host with `-H`".into() }.into());
     }
-    let flags = flags()?;
+    let flags = flags(scope)?;
     let manifest = from_flags(&flags).map_err(BadManifest)?;
     let jobs = work::jobs(global, manifest.select(&[], &global.hosts)?);
     let host = global.hosts.first().map_or_else(String::new, |host| format!(" -H {host}"));
@@ -50,7 +50,7 @@ pub async fn demo(global: &Global, output: Output) -> Result<Exit> {
     shown.and(removed).map(|()| Exit::Done)
 }
 
-fn flags() -> Result<Flags> {
+fn flags(scope: Option<ScopeName>) -> Result<Flags> {
     let program = std::env::current_exe().context("find this program")?;
     let program = Utf8PathBuf::try_from(program).context("find this program")?;
     let (Some(dir), Some(name)) = (program.parent(), program.file_name()) else { bail!("{program} is no program") };
@@ -66,6 +66,7 @@ fn flags() -> Result<Flags> {
         cpu: Some("50%".into()),
         memory: Some("64M".into()),
         tasks: Some(32),
+        scope: scope.map(|scope| scope.key().to_owned()),
         health_url: url("health"),
         within: Some("10s".into()),
         healthy_for: Some("1s".into()),
@@ -76,13 +77,14 @@ fn flags() -> Result<Flags> {
 
 /// What a user would type to get the same.
 fn typed(flags: &Flags) -> String {
-    let options = [
+    let mut options = vec![
         ("--cpu", &flags.cpu),
         ("--memory", &flags.memory),
         ("--health", &flags.health_url),
         ("--within", &flags.within),
         ("--stop", &flags.stop_url),
     ];
+    options.extend(flags.scope.is_some().then_some(("--scope", &flags.scope)));
     let mut words = vec![SERVICE];
     words.extend(flags.check.iter().flat_map(|arg| ["--check", arg]));
     words.extend(options.iter().flat_map(|(option, value)| [*option, value.as_deref().unwrap_or_default()]));
