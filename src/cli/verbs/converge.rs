@@ -1,6 +1,5 @@
 //! plan, apply, install-unit, uninstall.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,6 +14,7 @@ use super::super::output::progress::{Progress, note};
 use super::super::work::{self, Job};
 use super::{Fate, failure, report};
 use crate::deploy::apply::{Applied, Order, Outcome, apply, preview};
+use crate::deploy::plan::Notes;
 use crate::deploy::uninstall::uninstall;
 use crate::deploy::{Choices, Event, Wanted, prepare, rollout};
 use crate::host::{Host, printable};
@@ -195,8 +195,11 @@ async fn converge(job: &Job, order: &Order<'_>, wish: &Wish, progress: &Progress
             anyhow::bail!("{unit} runs, but a limit does not hold: {gap}");
         }
     }
-    let note = |(unit, gap): &(String, String)| format!("{unit} {}: {gap}", FlagKind::LimitNotEffective);
-    applied.notes.extend(applied.gaps.iter().map(note));
+    let mut gaps = Notes::default();
+    for (unit, gap) in &applied.gaps {
+        gaps.add(unit, format!("{}: {gap}", FlagKind::LimitNotEffective));
+    }
+    applied.notes.extend(gaps.lines());
     Ok(applied)
 }
 
@@ -241,8 +244,7 @@ fn remarks(host: &dyn Host, applied: &Applied, output: Output) {
     }
     let name = printable(host.name().as_bytes());
     if applied.outcome == Outcome::Changed {
-        let notes: BTreeSet<&String> = applied.notes.iter().collect();
-        for text in notes {
+        for text in &applied.notes {
             note(&format!("{name}: note: {}", printable(text.as_bytes())));
         }
     }

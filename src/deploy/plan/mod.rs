@@ -1,5 +1,6 @@
 //! What has to be done on one host: a value that is pure, complete and printable. Carrying it out leaves no choice.
 
+mod notes;
 mod obstacle;
 mod planner;
 
@@ -8,6 +9,7 @@ use std::fmt;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
+pub use self::notes::Notes;
 pub use self::obstacle::Obstacle;
 pub use self::planner::plan;
 use super::check::Check;

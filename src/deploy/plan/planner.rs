@@ -9,7 +9,7 @@ use super::super::check::Check;
 use super::super::diff::{self, Difference};
 use super::super::release::Wanted;
 use super::super::survey::{Observed, ProgramFound, Refs, UnitObserved};
-use super::{Choices, FileChange, Move, Obstacle, Plan, Ship, Start};
+use super::{Choices, FileChange, Move, Notes, Obstacle, Plan, Ship, Start};
 use crate::host::{Base, Content, FileFound, HostPath, Put};
 use crate::service::record::Record;
 use crate::service::render::runner::PROGRAM;
@@ -39,6 +39,7 @@ pub fn plan(host: &str, wanted: &[Wanted], observed: &Observed, choices: Choices
         refs: observed.refs.clone(),
         outdated: BTreeMap::new(),
         obstacles: Vec::new(),
+        notes: Notes::default(),
     };
     let mut units = Vec::new();
     for (wanted, found) in wanted.iter().zip(&observed.units) {
@@ -53,6 +54,7 @@ pub fn plan(host: &str, wanted: &[Wanted], observed: &Observed, choices: Choices
     planner.plan.batch.puts.extend::<Vec<Put>>(own);
     planner.prune();
     planner.check_root(wanted);
+    planner.plan.notes.extend(planner.notes.lines());
     if planner.obstacles.is_empty() { Ok(planner.plan) } else { Err(planner.obstacles) }
 }
 
@@ -64,6 +66,7 @@ struct Planner<'a> {
     /// Releases that go, by unit.
     outdated: BTreeMap<String, Vec<u32>>,
     obstacles: Vec<Obstacle>,
+    notes: Notes,
 }
 
 /// A unit as it would be written with some number of release.
@@ -120,7 +123,7 @@ impl Planner<'_> {
                     .iter()
                     .all(|target| self.refs.has(target, wanted.spec.unit.as_str(), current))
             {
-                self.plan.notes.extend(same.rendered.notes);
+                self.note_all(wanted, &same.rendered.notes);
                 self.keep_running(wanted, found, &same.record, None);
                 return None;
             }
@@ -128,6 +131,12 @@ impl Planner<'_> {
         let next = found.releases.keys().copied().max().unwrap_or(0).max(current) + 1;
         let draft = self.draft(wanted, &program, next, self.observed.facts.now_usec)?;
         Some(self.write(wanted, found, draft, next))
+    }
+
+    fn note_all(&mut self, wanted: &Wanted, notes: &[String]) {
+        for note in notes {
+            self.notes.add(wanted.spec.unit.as_str(), note);
+        }
     }
 
     /// The program's path on the host, where it can be run.
@@ -255,7 +264,7 @@ impl Planner<'_> {
             let path = self.absolute(&layout::release_env(unit, release));
             self.plan.files.push(FileChange { path, difference: Difference::Secret });
         }
-        self.plan.notes.extend(draft.rendered.notes.iter().cloned());
+        self.note_all(wanted, &draft.rendered.notes);
         self.plan.reload |= self.reloads();
         self.outdated.insert(unit.to_owned(), outdated(found, release));
         self.keep_running(wanted, found, &draft.record, why);
@@ -271,7 +280,7 @@ impl Planner<'_> {
         self.plan.reload |= status.needs_reload && self.reloads();
         // Of a unit without a file the manager tells what it once was.
         if let Some(reason) = status.no_boot {
-            self.plan.notes.push(format!("{} does not start at boot: {reason}", wanted.spec.unit));
+            self.notes.add(wanted.spec.unit.as_str(), format!("does not start at boot: {reason}"));
         }
         // An override of launchd's is taken away even where a boot alone starts nothing.
         let can_be = status.no_boot.is_none() || !self.reloads();
