@@ -138,6 +138,11 @@ impl Target {
         if self.domain() == Some("system") { &["--scope", "system"] } else { &[] }
     }
 
+    /// Tells whether a log is rotated while it is written; else that is done by the verbs that see to it that a service runs.
+    pub(crate) fn rotates_by_itself(&self) -> bool {
+        self.domain().is_none()
+    }
+
     /// What brings its services back after a reboot.
     pub(crate) fn comes_back(&self) -> Return {
         match self.manager {

@@ -117,7 +117,7 @@ impl Bench {
     pub(crate) fn followers(&self) -> String {
         self.root(match self.target.manager {
             Manager::Systemd => "pgrep -u bee -x journalctl || true",
-            Manager::Launchd(_) => "pgrep -u bee -x tail || true",
+            Manager::Launchd(_) => "grep -l 'that rotate.sh[ ]does' /proc/[0-9]*/cmdline 2>/dev/null || true",
             Manager::Runner => "grep -l 'were rotated[ ]away' /proc/[0-9]*/cmdline 2>/dev/null || true",
         })
     }
