@@ -59,12 +59,7 @@ impl Bench {
             let program = std::fs::read(&*STRIPPED).unwrap();
             bench.pour("cat >/usr/local/bin/unitbee; chmod 755 /usr/local/bin/unitbee", &program);
             // The sshd is only the bench's own way in: many at once are to meet at unitbee, not at it.
-            let many = "MaxStartups 100\nMaxSessions 100\n";
-            let reload = match target.manager {
-                Manager::Systemd => "systemctl reload ssh",
-                Manager::Runner | Manager::Launchd(_) => "kill -HUP $(cat /run/sshd.pid)",
-            };
-            bench.pour(&format!("cat >/etc/ssh/sshd_config.d/bench.conf; {reload}"), many.as_bytes());
+            bench.sshd("MaxStartups 100\nMaxSessions 100\n");
         }
         if target.domain() == Some("system") {
             bench.root("mac set sudo true");
@@ -161,6 +156,24 @@ impl Bench {
     #[track_caller]
     pub(crate) fn pour(&self, script: &str, input: &[u8]) -> String {
         self.inside(&["sh", "-euc", script], input)
+    }
+
+    /// Has the sshd of the host follow these lines too. Who is logged in stays so.
+    #[track_caller]
+    pub(crate) fn sshd(&self, lines: &str) {
+        let reload = match self.target.manager {
+            Manager::Systemd => "systemctl reload ssh",
+            Manager::Runner | Manager::Launchd(_) => "kill -HUP $(cat /run/sshd.pid)",
+        };
+        self.pour(&format!("cat >/etc/ssh/sshd_config.d/bench.conf; {reload}"), lines.as_bytes());
+    }
+
+    /// Changes what is mounted on the host, for those who log in.
+    #[track_caller]
+    pub(crate) fn mount(&self, script: &str) {
+        // A Mac's sshd has a view of its own, without /proc.
+        let there = if self.target.domain().is_some() { "nsenter --mount --target $(cat /run/sshd.pid) " } else { "" };
+        self.root(&format!("{there}sh -euc {}", shlex::try_quote(script).unwrap()));
     }
 
     #[track_caller]

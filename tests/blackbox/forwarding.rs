@@ -37,8 +37,8 @@ fn nothing_connects(bench: &Bench) {
     assert_ne!(bench.running("web-main"), pid);
 }
 
-/// Has the sshd of the host read these lines; those who are logged in log in again.
+/// Has the sshd of the host follow these lines; those who are logged in log in again.
 fn sshd(bench: &Bench, lines: &str) {
-    bench.pour("cat >/etc/ssh/sshd_config.d/bench.conf; systemctl reload ssh", lines.as_bytes());
+    bench.sshd(lines);
     bench.project.log_out();
 }

@@ -129,9 +129,9 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("secrets", secrets::subject, EACH),
     ("shared", shared::subject, &[&RUNNER]),
-    ("terminal", terminal::subject, &[&SYSTEMD_262]),
+    ("terminal", terminal::subject, &[&SYSTEMD_262, &MAC]),
     ("uninstall", uninstall::subject, ALL),
-    ("unreachable", unreachable::subject, &[&SYSTEMD_247, &SYSTEMD_262]),
+    ("unreachable", unreachable::subject, &[&SYSTEMD_247, &SYSTEMD_262, &MAC]),
 ];
 
 fn main() -> ExitCode {

@@ -30,7 +30,7 @@ pub(crate) fn subject(bench: &Bench) {
     let run = at_terminal(bench, false, &hosts, &["apply"]).exits(0).says("M of ");
     assert!(!is_coloured(&run.stdout), "{run}");
 
-    bench.sh("systemctl --user stop web-main.service");
+    bench.stop_behind("web-main");
     let all = [&hosts[..], &["nowhere.invalid"]].concat();
     for colour in [true, false] {
         let run = at_terminal(bench, colour, &hosts, &["status"]).exits(3).says("stopped");

@@ -30,11 +30,9 @@ pub(crate) fn subject(bench: &Bench) {
     let Some(beside) = LabHost::up_with(&name, bench.target.base, bench.target.options) else { return };
     bench.project.write("unitbee.toml", web(&[], ""));
     // A newer sshd turns a client away for a while whose keys it refused.
-    bench.root(
-        "if sshd -T | grep -qi persourcepenalties; then
-            echo 'PerSourcePenalties no' >/etc/ssh/sshd_config.d/bench.conf; systemctl reload ssh
-        fi",
-    );
+    if bench.root("sshd -T").contains("persourcepenalties") {
+        bench.sshd("PerSourcePenalties no\n");
+    }
     let pair = Pair { bench, beside, files: files(bench) };
     cannot_be_reached(&pair);
     cannot_be_written(&pair);
@@ -57,12 +55,12 @@ fn cannot_be_written(pair: &Pair<'_>) {
     let trouble = |cause| Trouble { config: &config, host: &bench.host.name, cause, readable: true };
     let data = "/home/bee/.local/share/unitbee";
     bench.sh(&format!("mkdir -p {data}"));
-    bench.root(&format!("mount -t tmpfs -o size=128k,uid=1000,gid=1000,mode=755 none {data}"));
+    bench.mount(&format!("mount -t tmpfs -o size=128k,uid=1000,gid=1000,mode=755 none {data}"));
     pair.suffers(&trouble("No space left on device"));
-    bench.root(&format!("umount {data}"));
-    bench.root("mount --bind /home/bee /home/bee; mount -o remount,bind,ro /home/bee");
+    bench.mount(&format!("umount {data}"));
+    bench.mount("mount --bind /home/bee /home/bee; mount -o remount,bind,ro /home/bee");
     pair.suffers(&trouble("Read-only file system"));
-    bench.root("umount /home/bee");
+    bench.mount("mount -o remount,bind,rw /home/bee");
 }
 
 fn is_cut_off(pair: &Pair<'_>) {
@@ -134,6 +132,9 @@ impl Pair<'_> {
         assert_eq!(files(self.bench), self.files, "files after {cause}");
         let processes = self.bench.root("pgrep -u bee -l -x 'sh|tar|cat|head|daemon' || true");
         assert_eq!(processes, "", "processes after {cause}");
+        if self.bench.target.domain().is_some() {
+            assert_eq!(self.bench.units(), Vec::<String>::new(), "jobs after {cause}");
+        }
         let units = self.bench.root("find /home/bee/.config /run/user/1000/systemd -name 'web*' 2>/dev/null || true");
         assert_eq!(units, "", "units after {cause}");
         assert_eq!(self.bench.root("ls /var/lib/systemd/linger 2>/dev/null || true"), "", "linger after {cause}");
