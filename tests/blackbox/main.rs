@@ -112,7 +112,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ),
     ("disk", disk::subject, &[&RUNNER]),
     ("faults", faults::subject, &[&MAC]),
-    ("forwarding", forwarding::subject, &[&SYSTEMD_262]),
+    ("forwarding", forwarding::subject, &[&SYSTEMD_262, &MAC, &MAC_DAEMON]),
     ("gate", gate::subject, EACH),
     ("identity", identity::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
     ("killed", killed::subject, EACH),

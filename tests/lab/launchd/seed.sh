@@ -23,7 +23,7 @@ seed_mac() {
     mac_take_away "$root" "$program"
   done
   install -m 0755 "$LAB_HOME"/launchd/{boot,bsd,*.py} "$lab"
-  install -m 0755 "$LAB_HOME"/launchd/{launchctl,uname,sw_vers,sysctl,stat,shasum} "$root/usr/bin"
+  install -m 0755 "$LAB_HOME"/launchd/{launchctl,netstat,uname,sw_vers,sysctl,stat,shasum} "$root/usr/bin"
   for program in mac ps lsof sudo; do
     ln "$root/usr/bin/launchctl" "$root/usr/bin/$program"
   done
