@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -161,11 +162,13 @@ impl Bench {
     /// Has the sshd of the host follow these lines too. Who is logged in stays so.
     #[track_caller]
     pub(crate) fn sshd(&self, lines: &str) {
-        let reload = match self.target.manager {
-            Manager::Systemd => "systemctl reload ssh",
-            Manager::Runner | Manager::Launchd(_) => "kill -HUP $(cat /run/sshd.pid)",
-        };
-        self.pour(&format!("cat >/etc/ssh/sshd_config.d/bench.conf; {reload}"), lines.as_bytes());
+        let reload = "cat >/etc/ssh/sshd_config.d/bench.conf
+            pid=$(cat /run/sshd.pid); rm /run/sshd.pid; kill -HUP $pid";
+        self.pour(reload, lines.as_bytes());
+        // It writes its number down when it listens again.
+        self.until("sshd listens", Duration::from_secs(10), |bench| {
+            bench.root("cat /run/sshd.pid 2>/dev/null || true").ends_with('\n')
+        });
     }
 
     /// Changes what is mounted on the host, for those who log in.

@@ -30,7 +30,7 @@ pub(crate) fn subject(bench: &Bench) {
     let Some(beside) = LabHost::up_with(&name, bench.target.base, bench.target.options) else { return };
     bench.project.write("unitbee.toml", web(&[], ""));
     // A newer sshd turns a client away for a while whose keys it refused.
-    if bench.root("sshd -T").contains("persourcepenalties") {
+    if bench.root("sshd -T").to_lowercase().contains("persourcepenalties") {
         bench.sshd("PerSourcePenalties no\n");
     }
     let pair = Pair { bench, beside, files: files(bench) };
