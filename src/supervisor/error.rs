@@ -96,6 +96,8 @@ pub enum Missing {
     Systemd,
     /// It is no Mac.
     Launchd,
+    /// It has no `/proc` of Linux, by which the runner knows processes.
+    Proc,
     /// The user's own manager does not run: nobody is logged in, and nothing keeps it.
     UserManager,
     /// The user's own manager does not run although linger keeps it: it was stopped, or has failed.
@@ -109,6 +111,7 @@ impl std::fmt::Display for Missing {
         f.write_str(match self {
             Self::Systemd => "systemd is not its init",
             Self::Launchd => "it is no Mac",
+            Self::Proc => "it is no Linux, which the runner needs",
             Self::UserManager => "systemd keeps none for a user who is not logged in",
             Self::StoppedManager => "it does not run, although linger is on",
             Self::SessionBus => "it has no session bus (package dbus-user-session)",
@@ -133,7 +136,7 @@ impl SupervisorError {
                 Refusal::NoSuchProcess | Refusal::Other => None,
             },
             Self::Missing { missing, user, .. } => match missing {
-                Missing::Systemd | Missing::Launchd => None,
+                Missing::Systemd | Missing::Launchd | Missing::Proc => None,
                 Missing::UserManager => Some(linger_command(user)),
                 Missing::StoppedManager => {
                     let quoted = shlex::try_quote(user).unwrap_or_default();

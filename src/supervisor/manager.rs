@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Definition;
+use super::{Definition, Missing, SupervisorError};
 use crate::host::{Answer, Ask, Facts};
 
 /// A kind of service manager.
@@ -55,6 +55,16 @@ impl Manager {
             None => (Self::Runner, "the host has no service manager"),
         };
         Choice { manager, why }
+    }
+
+    /// Makes sure that a host is of the kind that this manager, asked for or found, can be on.
+    pub fn check(self, host: &str, facts: &Facts) -> Result<(), SupervisorError> {
+        let missing = match self {
+            Self::Launchd if facts.os != "Darwin" => Missing::Launchd,
+            Self::Runner if facts.os != "Linux" => Missing::Proc,
+            Self::Systemd | Self::Launchd | Self::Runner => return Ok(()),
+        };
+        Err(SupervisorError::Missing { host: host.to_owned(), user: facts.user.clone(), missing })
     }
 
     /// The manager that units are under: the chosen one, unless all of them that are installed are under another.

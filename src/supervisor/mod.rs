@@ -160,6 +160,7 @@ impl Supervisor {
         facts: &Facts,
         manager: Manager,
     ) -> Result<Self, SupervisorError> {
+        manager.check(host.name(), facts)?;
         match manager {
             Manager::Runner => Ok(Self::Runner(Runner::on(host, facts))),
             Manager::Launchd => Ok(Self::Launchd(Launchd::on(host, facts))),

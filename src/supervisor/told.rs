@@ -2,7 +2,7 @@
 
 use super::launchd::look::{self, Look, Scope};
 use super::registry::{self, Registry};
-use super::{Definition, Manager, Missing, SupervisorError, UnitStatus};
+use super::{Definition, Manager, SupervisorError, UnitStatus};
 use crate::host::{Answer, Ask, Facts, FileFound};
 
 /// What a host told.
@@ -33,11 +33,12 @@ impl Told {
         unit: &str,
         file: Option<(Definition, &FileFound)>,
     ) -> Result<Option<UnitStatus>, SupervisorError> {
+        manager.check(host, facts)?;
         match manager {
             Manager::Systemd => Ok(None),
             Manager::Runner => Ok(Some(self.registry.status(facts, unit, file.map(|(_, file)| file)))),
             Manager::Launchd => {
-                self.check(host, facts)?;
+                self.look.check(host)?;
                 self.look.status(host, facts, unit, file).map(Some)
             }
         }
@@ -61,12 +62,5 @@ impl Told {
     #[must_use]
     pub fn why_no_root(&self) -> Option<String> {
         self.look.why_no_root()
-    }
-
-    fn check(&self, host: &str, facts: &Facts) -> Result<(), SupervisorError> {
-        if facts.os == "Darwin" {
-            return self.look.check(host);
-        }
-        Err(SupervisorError::Missing { host: host.to_owned(), user: facts.user.clone(), missing: Missing::Launchd })
     }
 }

@@ -121,7 +121,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("lifecycle", lifecycle::subject, &[&RUNNER_CRON]),
     ("limits", limits::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("logs", logs::subject, EACH),
-    ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262]),
+    ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262, &MAC]),
     ("ownership", ownership::subject, EACH),
     ("persistence", persistence::subject, SYSTEMD),
     ("persistence", persistence::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
