@@ -42,7 +42,7 @@ fn one_that_never_gets_healthy_has_its_time(bench: &Bench) {
         .says("web-main is not healthy within 2s: http://127.0.0.1:8080/health answered 503")
         .says("hint: `unitbee logs web-main");
     assert!(run.took > Duration::from_secs(2), "{run}");
-    assert!(run.took < Duration::from_secs(20), "{run}");
+    assert!(run.took < Duration::from_mins(1), "{run}");
     bench.running("web-main");
     bench.unitbee(&["status"]).exits(3).says("unhealthy web-main").says("answered 503");
     // Nothing is left to be done, and nothing is good.
@@ -53,7 +53,7 @@ fn one_that_ends_is_told_at_once(bench: &Bench) {
     let habits = ["--unhealthy", "--exit-after", "300", "--code", "7"];
     bench.project.write("unitbee.toml", manifest(8080, "2min", "no", &habits));
     let run = bench.unitbee(&["apply"]).exits(1).says("web-main failed: exit code 7");
-    assert!(run.took < Duration::from_secs(30), "{run}");
+    assert!(run.took < Duration::from_mins(1), "{run}");
     assert_eq!(bench.property("web-main", "ActiveState"), "failed");
     bench.unitbee(&["status"]).exits(3).says("failed (exit code 7)");
 }
@@ -62,7 +62,7 @@ fn one_that_ends_again_and_again_is_not_waited_for_longer(bench: &Bench) {
     let habits = ["--unhealthy", "--exit-after", "300", "--code", "7"];
     bench.project.write("unitbee.toml", manifest(8080, "3s", "always", &habits));
     let run = bench.unitbee(&["apply"]).exits(1).says("web-main is not healthy within 3s");
-    assert!(run.took < Duration::from_secs(20), "{run}");
+    assert!(run.took < Duration::from_mins(1), "{run}");
 }
 
 fn one_that_is_healthy_for_a_moment_only_does_not_pass(bench: &Bench) {

@@ -75,7 +75,6 @@ const ALL: &[&Target] = &[
     &RUNNER,
     &RUNNER_HERE,
     &RUNNER_BUSYBOX,
-    &RUNNER_CGROUP,
     &MAC,
     &MAC_HEADLESS,
     &MAC_DAEMON,
@@ -94,6 +93,10 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("restarts", restarts::subject, &[&MAC]),
     ("boot", boot::subject, &[&RUNNER, &RUNNER_CRON, &RUNNER_BUSYBOX_CRON]),
     ("cgroup", cgroup::subject, &[&RUNNER_CGROUP]),
+    // Here each takes minutes: only those that a cgroup makes a difference to.
+    ("crash", crash::subject, &[&RUNNER_CGROUP]),
+    ("ladder", ladder::subject, &[&RUNNER_CGROUP]),
+    ("uninstall", uninstall::subject, &[&RUNNER_CGROUP]),
     ("check", check::subject, &[&SYSTEMD_262, &HERE, &RUNNER_BUSYBOX, &MAC]),
     ("converge", converge::subject, ALL),
     ("crash", crash::subject, ALL),

@@ -1,7 +1,6 @@
 """The verbs of launchctl, as far as a tool needs them, and the two programs beside it."""
 
 import asyncio
-import base64
 import json
 import os
 import signal
@@ -271,7 +270,7 @@ class Call:
             )
         except OSError:
             raise Answer(1, f"sudo: {args[0]}: command not found\n") from None
-        out, err = await started.communicate(base64.b64decode(self.request.get("input", "")))
+        out, err = await started.communicate(self.request["input"])
         return Answer(started.returncode, err.decode(errors="replace"), out.decode(errors="replace"))
 
     def hand(self):

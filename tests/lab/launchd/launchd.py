@@ -14,7 +14,6 @@ Who calls is told by the socket. The program `mac` says what happens to the mach
 """
 
 import asyncio
-import json
 import os
 import socket
 import struct
@@ -26,11 +25,39 @@ from mac import Mac
 SOCKET = "/var/run/launchd.sock"
 
 
+async def read_request(reader):
+    """Reads what a caller sends, see `launchctl`: the length of it all, and its fields, each behind its own length."""
+    (length,) = struct.unpack("!I", await reader.readexactly(4))
+    rest, fields = await reader.readexactly(length), []
+    while rest:
+        end = 4 + struct.unpack_from("!I", rest)[0]
+        fields.append(rest[4:end])
+        rest = rest[end:]
+    program, folder, tty, env, given = fields[:5]
+    variables = dict(os.fsdecode(pair).split("=", 1) for pair in env.split(b"\0") if pair)
+    return {
+        "program": os.fsdecode(program),
+        "args": [os.fsdecode(arg) for arg in fields[5:]],
+        "dir": os.fsdecode(folder),
+        "tty": bool(tty),
+        "env": variables,
+        "input": given,
+    }
+
+
+def told(answer):
+    """What the caller gets, in the same form."""
+    err, out = (os.fsencode(text) for text in (answer.err, answer.out))
+    # A program that a signal ended, as a shell tells it.
+    code = answer.code if answer.code >= 0 else 128 - answer.code
+    return struct.pack(f"!II{len(err)}sI{len(out)}s", code, len(err), err, len(out), out)
+
+
 async def serve(mac, reader, writer):
     peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, uid, _ = struct.unpack("3i", peer)
     try:
-        request = json.loads(await reader.readline())
+        request = await read_request(reader)
         call = asyncio.ensure_future(Call(mac, uid, request).run())
         # Who goes away is not answered, and what hangs for them must not stay.
         gone = asyncio.ensure_future(reader.read())
@@ -43,7 +70,7 @@ async def serve(mac, reader, writer):
             answer = call.result()
         except Answer as raised:
             answer = raised
-        writer.write(json.dumps({"code": answer.code, "err": answer.err, "out": answer.out}).encode() + b"\n")
+        writer.write(told(answer))
         await writer.drain()
     finally:
         writer.close()
