@@ -184,7 +184,7 @@ fn are_told_not_to_hold(bench: &Bench) {
         Manager::Launchd(_) => ("cpu, memory, tasks: launchd has no such cap", ""),
         Manager::Runner => ("no part of the cgroup tree may be written", ""),
     };
-    let said = format!("calm-main limit-not-effective: {gap}");
+    let said = format!("calm-main, crowded-main: limit-not-effective: {gap}");
     bench.unitbee(&["apply", "calm", "crowded"]).exits(0).says(&said);
     let table = bench.unitbee(&["status", "calm"]).exits(0);
     table.says(&format!("limit-not-effective calm-main on {}: {gap}", bench.host.name)).says(mend);
