@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::deploy::{ApplyError, Obstacle, PrepareError};
 use crate::host::{HostError, printable};
-use crate::lifecycle::LifecycleError;
+use crate::lifecycle::{LifecycleError, joined};
 use crate::observe::ObserveError;
 use crate::observe::logs::LogsError;
 use crate::service::manifest::{Diagnostics, SelectError};
@@ -68,8 +68,9 @@ pub fn text(error: &anyhow::Error, color: bool) -> String {
         return diagnostics.render(color);
     }
     let (mark, plain) = if color { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-    let mut lines = vec![format!("{mark}error{plain}: {}", shown(&error.to_string()))];
-    lines.extend(causes(error).into_iter().map(|cause| format!("  caused by: {cause}")));
+    let (head, causes) = told(error);
+    let mut lines = vec![format!("{mark}error{plain}: {head}")];
+    lines.extend(causes.into_iter().map(|cause| format!("  caused by: {cause}")));
     for item in items(error) {
         lines.push(format!("  - {}", item.message));
         lines.extend(item.hint.map(|hint| format!("    hint: {hint}")));
@@ -87,25 +88,34 @@ pub fn value(error: &anyhow::Error) -> Value {
     }
     let items: Vec<Value> =
         items(error).into_iter().map(|item| json!({ "error": item.message, "hint": item.hint })).collect();
-    json!({ "error": error.to_string(), "causes": causes(error), "details": items, "hint": hint(error) })
+    let (head, causes) = told(error);
+    json!({ "error": head, "causes": causes, "details": items, "hint": hint(error) })
 }
 
 fn shown(text: &str) -> String {
     printable(text.as_bytes()).trim_end().replace('\n', "\n    ")
 }
 
-/// The causes below the error itself; a cause that says no more than the one above it is left out.
-fn causes(error: &anyhow::Error) -> Vec<String> {
+/// The error itself and the causes below it: a cause that says no more than the one above it is left out, and one that says
+/// the same and more takes its place.
+fn told(error: &anyhow::Error) -> (String, Vec<String>) {
+    let mut told = vec![error.to_string()];
     let mut said = error.to_string();
-    let mut causes = Vec::new();
     for cause in error.chain().skip(1) {
         let text = cause.to_string();
+        let above = told.last_mut().filter(|above| **above == said);
+        if let Some((both, above)) = above.and_then(|above| Some((joined(above, &text)?, above))) {
+            above.clone_from(&both);
+            said = both;
+            continue;
+        }
         if !said.contains(&text) {
-            causes.push(shown(&text));
+            told.push(text.clone());
         }
         said = text;
     }
-    causes
+    let mut told = told.iter().map(|text| shown(text));
+    (told.next().unwrap_or_default(), told.collect())
 }
 
 fn items(error: &anyhow::Error) -> Vec<Item> {

@@ -122,7 +122,8 @@ impl ApplyError {
             Self::Lifecycle(error) => error.hint(),
             Self::Check(error) => error.hint(),
             Self::Obstacles { obstacles, .. } => obstacles.iter().find_map(Obstacle::hint),
-            Self::Garbled { .. } | Self::Stop(_) | Self::NotGone { .. } => None,
+            Self::Stop(error) => error.hint(),
+            Self::Garbled { .. } | Self::NotGone { .. } => None,
         }
     }
 }
@@ -382,7 +383,7 @@ async fn start_all<'a>(
         let before = supervisor.status_of(unit).await?;
         let service = Service { host: host.as_ref(), supervisor, unit, health: spec.health.as_ref(), stop: &spec.stop };
         if start.restart {
-            let stopped = graceful_shutdown(host.as_ref(), supervisor, unit, &start.stop).await?;
+            let stopped = Service { stop: &start.stop, ..service }.end().await?;
             events(Event::Stopped { unit: unit.to_owned(), by: stopped.by });
         }
         let started = service.start_from(before).await?;

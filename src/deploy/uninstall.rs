@@ -15,7 +15,7 @@ use crate::service::render::header;
 use crate::service::spec::Stop;
 use crate::supervisor::launchd::look;
 use crate::supervisor::told::{self, Told};
-use crate::supervisor::{Approach, Definition, Manager, Supervisor, layout};
+use crate::supervisor::{Approach, Definition, Manager, Supervisor, launchd, layout};
 
 /// What was found of the units that are to go.
 struct Leaving {
@@ -154,11 +154,19 @@ fn refuse_foreign(host: &Arc<dyn Host>, leaving: &[Leaving], facts: &Facts) -> R
     let foreign = leaving.iter().filter(|unit| unit.definitions().next().is_none());
     let jobs = foreign.clone().filter_map(|unit| unit.foreign_job.clone());
     let jobs = jobs.map(|(target, path)| Obstacle::ForeignJob { target, path });
+    let other = |(unit, definition, file): (&str, Definition, &FileFound)| {
+        let user = launchd::user_of(&file.content).filter(|user| definition.is_roots() && *user != facts.user)?;
+        Some(Obstacle::OtherUser { path: layout::absolute(&definition.path(unit), facts)?, user })
+    };
+    let files = leaving
+        .iter()
+        .flat_map(|leaving| leaving.files.iter().map(|(definition, file)| (&*leaving.unit, *definition, file)));
     let obstacles: Vec<Obstacle> = foreign
         .flat_map(|unit| unit.files.iter().map(|(definition, _)| definition.path(&unit.unit)))
         .filter_map(|path| layout::absolute(&path, facts))
         .map(|path| Obstacle::Foreign { path })
         .chain(jobs)
+        .chain(files.filter_map(other))
         .collect();
     if obstacles.is_empty() {
         return Ok(());

@@ -67,6 +67,16 @@ pub enum HostError {
         /// The host's own words.
         detail: String,
     },
+    /// The step is root's, and sudo does not let the account act as root.
+    #[error("{step} on {host}: {detail}")]
+    NoRoot {
+        /// Host.
+        host: String,
+        /// `write /Library/…`, `remove …`.
+        step: String,
+        /// What sudo said.
+        detail: String,
+    },
     /// Somebody else holds the lock.
     #[error("{host} is busy: {owner} is at work there")]
     Busy {
@@ -118,6 +128,11 @@ impl HostError {
     /// One command or one sentence that helps.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if let Self::NoRoot { .. } = self {
+            let line =
+                "a line `ACCOUNT ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets its account do that";
+            return Some(line.into());
+        }
         let Self::Connect { host, fault, .. } = self else { return None };
         match fault {
             ConnectFault::UnknownName => Some(format!("check the name of {host} in the manifest and in ~/.ssh/config")),

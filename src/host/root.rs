@@ -2,31 +2,47 @@
 
 use super::{Batch, Command, Content, Host, HostError, HostPath, Output, printable};
 
-/// Writes standard input to the file that is its argument, which is then root's and for all to read, by a rename.
+/// Writes standard input, which has `$2` bytes, to the file `$1`, which is then root's and for all to read, by a rename. What
+/// one that was killed has left is by a name that launchd does not read, and the next one writes over it.
 const PUT: &str = r#"
-new=${1%/*}/.unitbee.$$
+name=${1##*/}
+new=${1%/*}/.unitbee.${name%.*}
 trap 'rm -f "$new"' EXIT
 umask 022
-cat >"$new" && chown 0:0 "$new" && chmod 644 "$new" && sync && mv -f "$new" "$1"
+cat >"$new" || exit
+[ $(($(wc -c <"$new"))) -eq "$2" ] || { echo "it did not arrive whole" >&2 && exit 1; }
+chown 0:0 "$new" && chmod 644 "$new" && sync && mv -f "$new" "$1"
 "#;
+
+/// Removes the file `$1`, and what a write of it may have left.
+const REMOVE: &str = r#"name=${1##*/}; rm -f "$1" "${1%/*}/.unitbee.${name%.*}""#;
 
 /// Carries out a change of files that are root's: one exchange for each of them.
 pub async fn change_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostError> {
     for put in &batch.puts {
         let Content::Bytes(bytes) = &put.content else { continue };
         let path = absolute(&put.path);
-        let command = sudo().args(["sh", "-c", PUT, "sh", &path]).stdin(bytes.as_slice());
+        let command = sudo(PUT, &path).arg(bytes.len().to_string()).stdin(bytes.as_slice());
         done(host, format!("write {path}"), &host.run(&command).await?)?;
     }
     for gone in &batch.removes {
         let path = absolute(gone);
-        done(host, format!("remove {path}"), &host.run(&sudo().args(["rm", "-f", &path])).await?)?;
+        done(host, format!("remove {path}"), &host.run(&sudo(REMOVE, &path)).await?)?;
     }
     Ok(())
 }
 
-fn sudo() -> Command {
-    Command::new("sudo").arg("-n").env("LC_ALL", "C")
+/// Tells whether these words are sudo's, about somebody whom it does not let.
+#[must_use]
+pub fn is_by_sudo(words: &str) -> bool {
+    let is = |line: &str| {
+        line.starts_with("sudo: ") || line.starts_with("Sorry, ") || line.contains(" is not in the sudoers file")
+    };
+    words.lines().any(is)
+}
+
+fn sudo(script: &str, path: &str) -> Command {
+    Command::new("sudo").args(["-n", "sh", "-c", script, "sh", path]).env("LC_ALL", "C")
 }
 
 fn absolute(path: &HostPath) -> String {
@@ -38,6 +54,28 @@ fn done(host: &dyn Host, step: String, output: &Output) -> Result<(), HostError>
         return Ok(());
     }
     let said = printable(&output.stderr);
+    let host = host.name().to_owned();
+    if is_by_sudo(&said) {
+        let detail = said.lines().find(|line| is_by_sudo(line)).unwrap_or_default().to_owned();
+        return Err(HostError::NoRoot { host, step, detail });
+    }
     let detail = said.lines().last().unwrap_or("sudo is not there").to_owned();
-    Err(HostError::Change { host: host.name().to_owned(), step, detail })
+    Err(HostError::Change { host, step, detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_by_sudo;
+
+    #[test]
+    fn what_sudo_says_is_known() {
+        for words in [
+            "sudo: a password is required\n",
+            "Sorry, user bee is not allowed to execute '/bin/launchctl' as root on mac.\n",
+            "bee is not in the sudoers file.  This incident will be reported.\n",
+        ] {
+            assert!(is_by_sudo(words), "{words}");
+        }
+        assert!(!is_by_sudo("Could not find service \"x\" in domain for system\n"));
+    }
 }

@@ -12,5 +12,6 @@ pub mod stop;
 
 pub use self::daemon::{DaemonError, DaemonManager, Operation};
 pub use self::health::poll_until_healthy;
+pub(crate) use self::service::joined;
 pub use self::service::{Ensured, LifecycleError, Service, ensure_daemon_running};
 pub use self::stop::{Stopped, StoppedBy, graceful_shutdown, graceful_shutdown_by_pid};

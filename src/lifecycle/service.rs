@@ -89,6 +89,14 @@ pub enum LifecycleError {
         /// Cause.
         source: GateError,
     },
+    /// It ran, and does no more: the supervisor did not do its part in between.
+    #[error("{}; {unit} is down", told(cause))]
+    Down {
+        /// Unit.
+        unit: String,
+        /// What failed.
+        cause: Box<LifecycleError>,
+    },
     /// It did not end.
     #[error(transparent)]
     Stop(#[from] StopError),
@@ -115,10 +123,30 @@ impl LifecycleError {
                 Some(format!("`unitbee logs {unit} -H {host}` shows what it said"))
             }
             Self::Supervisor { source, .. } => source.hint(),
+            Self::Stop(error) => error.hint(),
+            Self::Down { cause, .. } => cause.hint(),
             Self::Http { source, .. } | Self::Gate { source: GateError::Http { source, .. }, .. } => source.hint(),
             _ => None,
         }
     }
+}
+
+/// An error with its causes in one line.
+fn told(error: &LifecycleError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.map(ToString::to_string).fold(error.to_string(), |told, cause| match joined(&told, &cause) {
+        Some(both) => both,
+        None if told.contains(&cause) => told,
+        None => format!("{told}: {cause}"),
+    })
+}
+
+/// Two errors, one the other's cause, in one line where they speak of the same: `start web on mac` and `enable web on mac: no`
+/// are `start web on mac: no`.
+pub(crate) fn joined(error: &str, cause: &str) -> Option<String> {
+    let (_, what) = error.split_once(' ')?;
+    let more = cause.split_once(' ')?.1.strip_prefix(what)?;
+    (more.starts_with(": ") || more.starts_with(" on ")).then(|| format!("{error}{more}"))
 }
 
 /// What a start came to.
@@ -172,15 +200,36 @@ impl Service<'_> {
     /// Ends it down the ladder and starts it again.
     pub async fn restart(&self) -> Result<(Stopped, Started), LifecycleError> {
         let before = self.installed().await?;
-        let stopped = graceful_shutdown(self.host, self.supervisor, self.unit, self.stop).await?;
+        let stopped = self.end().await?;
         Ok((stopped, self.start_from(before).await?))
+    }
+
+    /// Ends it down the ladder, to start it again.
+    pub async fn end(&self) -> Result<Stopped, LifecycleError> {
+        match graceful_shutdown(self.host, self.supervisor, self.unit, self.stop).await {
+            Ok(stopped) => Ok(stopped),
+            Err(error) => Err(self.or_down(error.into()).await),
+        }
+    }
+
+    /// An error in the middle of a restart, with what that came to.
+    async fn or_down(&self, error: LifecycleError) -> LifecycleError {
+        match self.supervisor.status_of(self.unit).await {
+            Ok(status) if matches!(status.state, State::Stopped | State::Failed { .. }) => {
+                LifecycleError::Down { unit: self.unit.to_owned(), cause: Box::new(error) }
+            }
+            _ => error,
+        }
     }
 
     /// Starts it, whatever it is doing, and waits until a run other than that of `before` is healthy.
     pub async fn start_from(&self, before: UnitStatus) -> Result<Started, LifecycleError> {
         // The manager counts every start against its limit: one that somebody asked for must not be the one too many.
         self.supervisor.reset_failed(self.unit).await.map_err(self.failed("reset-failed"))?;
-        let end = self.supervisor.start(self.unit, START).await.map_err(self.failed("start"))?;
+        let end = match self.supervisor.start(self.unit, START).await.map_err(self.failed("start")) {
+            Err(error) if before.pid.is_some() => return Err(self.or_down(error).await),
+            end => end?,
+        };
         if matches!(end, JobEnd::Failed { .. }) {
             let after = self.supervisor.status_of(self.unit).await.map_err(self.failed("look at"))?;
             return Err(self.not_up(&after));

@@ -77,6 +77,20 @@ pub enum StopError {
     },
 }
 
+impl StopError {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Supervisor { source, .. } => source.hint(),
+            Self::Process { source, .. } => source.hint(),
+            Self::NotEmpty { pids, .. } => pids.first().map(|pid| {
+                format!("`ps -o state,command -p {pid}` on the host: what the kernel waits for in state D or U only it can end, or a reboot")
+            }),
+        }
+    }
+}
+
 /// Ends `unit` down the ladder and proves that none of its processes is left.
 ///
 /// Every way leads through the supervisor's own stop, so that it does not start the service again.
@@ -104,6 +118,7 @@ pub async fn graceful_shutdown(
     let begun = Instant::now();
     let failed = |source| StopError::Supervisor { unit: unit.to_owned(), source };
     let before = supervisor.status_of(unit).await.map_err(failed)?;
+    supervisor.prepare_stop(&before).await.map_err(failed)?;
     if !is_alive(&before) && supervisor.processes(unit).await.map_err(failed)?.is_empty() {
         if matches!(before.state, State::Backoff { .. }) {
             supervisor.stop(unit, stop.term + AFTER_KILL).await.map_err(failed)?;

@@ -10,6 +10,7 @@
 //! <data>/unitbee/refs/<sha256 or slice>/<unit>.<release>  who still needs a program or a slice
 //! <state>/unitbee/registry/<unit>.{json,cgroup}           what a runner notes, and the cgroup that it made
 //! <state>/unitbee/claims/<unit>/                          which of many runners is the one
+//! ~/.local/state/unitbee/disabled/com.rbee.<unit>         a job that is to be disabled again once it is loaded
 //! <state>/unitbee/log/<unit>.log, <unit>/<number>.log     what a unit said under launchd, under the runner
 //! ```
 
@@ -72,6 +73,14 @@ pub fn log(unit: &str) -> HostPath {
 #[must_use]
 pub fn job_log(unit: &str) -> HostPath {
     HostPath::new(Base::State, format!("unitbee/log/{unit}.log"))
+}
+
+/// Where it is noted that a unit is to be disabled again once launchd has loaded it. It is by the label, for a script to see,
+/// which knows of no folder but home.
+#[must_use]
+pub fn to_disable(unit: &str) -> HostPath {
+    let label = crate::service::render::launchd::label(unit);
+    HostPath::new(Base::Home, format!(".local/state/unitbee/disabled/{label}"))
 }
 
 /// The account of a Mac with these facts, as property lists name it.
@@ -210,7 +219,7 @@ pub fn cgroup_link(unit: &str) -> HostPath {
 #[must_use]
 pub fn empty_folders() -> Vec<HostPath> {
     let data = ["unitbee/refs", "unitbee/units", "unitbee/store", "unitbee/tmp", "unitbee"];
-    let state = ["unitbee/registry", "unitbee/claims", "unitbee/log", "unitbee"];
+    let state = ["unitbee/registry", "unitbee/claims", "unitbee/log", "unitbee/disabled", "unitbee"];
     let data = data.into_iter().map(|rel| HostPath::new(Base::Data, rel));
     let state = state.into_iter().map(|rel| HostPath::new(Base::State, rel));
     data.chain(state).chain([definitions()]).collect()

@@ -266,6 +266,14 @@ impl Supervisor {
         }
     }
 
+    /// Makes sure that a unit of this status can be ended at all before anything is done to it.
+    pub async fn prepare_stop(&self, before: &UnitStatus) -> Result<(), SupervisorError> {
+        match self {
+            Self::Launchd(launchd) => launchd.prepare_stop(before).await,
+            Self::Systemd(_) | Self::Runner(_) => Ok(()),
+        }
+    }
+
     /// Tells a unit to end, where that is an act of its own: [`stop`](Self::stop) then only waits for it.
     pub async fn begin_stop(&self, unit: &str) -> Result<(), SupervisorError> {
         match self {

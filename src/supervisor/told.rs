@@ -1,9 +1,11 @@
 //! What one exchange tells of units under those managers that need not be asked by themselves: launchd and the runner.
 
-use super::launchd::look::{self, Look, Scope};
+use super::launchd::Fault;
+use super::launchd::look::{self, Look};
 use super::registry::{self, Registry};
 use super::{Definition, Manager, SupervisorError, UnitStatus};
 use crate::host::{Answer, Ask, Facts, FileFound};
+use crate::service::spec::Scope;
 
 /// What a host told.
 #[derive(Debug, Clone, Default)]
@@ -14,7 +16,7 @@ pub struct Told {
 
 /// What must be asked of a host to know of units; cheap where there is neither manager, unless it is wished for.
 #[must_use]
-pub fn asks(wish: Option<Manager>, units: &[String], scope: &Scope) -> Vec<Ask> {
+pub fn asks(wish: Option<Manager>, units: &[String], scope: &look::Scope) -> Vec<Ask> {
     registry::asks(wish).into_iter().chain([look::ask(units, scope)]).collect()
 }
 
@@ -38,7 +40,7 @@ impl Told {
             Manager::Systemd => Ok(None),
             Manager::Runner => Ok(Some(self.registry.status(facts, unit, file.map(|(_, file)| file)))),
             Manager::Launchd => {
-                self.look.check(host)?;
+                self.look.check(host, unit)?;
                 self.look.status(host, facts, unit, file).map(Some)
             }
         }
@@ -62,5 +64,11 @@ impl Told {
     #[must_use]
     pub fn why_no_root(&self) -> Option<String> {
         self.look.why_no_root()
+    }
+
+    /// Why launchd has nowhere to load a unit of this scope.
+    #[must_use]
+    pub fn no_place(&self, facts: &Facts, scope: Scope) -> Option<Fault> {
+        super::launchd::domain(&self.look, facts, Definition::of(Manager::Launchd, scope)).err()
     }
 }

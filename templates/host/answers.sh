@@ -43,7 +43,8 @@ facts() {
 inodes() {
   case $system in
     Linux) exec stat -L -c '%f %s %n' "$@" ;;
-    *) exec stat -L -f '%Xp %z %N' "$@" ;;
+    # By its path: GNU's, which many put first on a Mac, takes -f for something else.
+    *) exec /usr/bin/stat -L -f '%Xp %z %N' "$@" ;;
   esac 2>/dev/null
 }
 

@@ -3,6 +3,8 @@
 use camino::Utf8PathBuf;
 use thiserror::Error;
 
+use crate::supervisor::launchd;
+
 /// Why there is no plan: what must be decided or mended by somebody first.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -57,6 +59,14 @@ pub enum Obstacle {
         /// What sudo said.
         detail: String,
     },
+    /// launchd has nowhere to load an agent.
+    #[error("{unit}: {fault}")]
+    NoPlace {
+        /// Unit.
+        unit: String,
+        /// Why.
+        fault: launchd::Fault,
+    },
     /// A daemon of that name is somebody else's.
     #[error("{path} is a daemon of {user} and is left alone")]
     OtherUser {
@@ -101,7 +111,8 @@ impl Obstacle {
             Self::ForeignJob { target, .. } => {
                 Some(format!("rename the service, or unload that one on the host: `launchctl bootout {target}`"))
             }
-            Self::OtherUser { .. } => Some("rename the service, or give it `scope = \"user\"`".into()),
+            Self::NoPlace { fault, .. } => Some(fault.hint()),
+            Self::OtherUser { user, .. } => Some(format!("reach the host as {user}, or give the service another name")),
             Self::Render { .. } => None,
         }
     }

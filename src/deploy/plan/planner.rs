@@ -54,6 +54,7 @@ pub fn plan(host: &str, wanted: &[Wanted], observed: &Observed, choices: Choices
     planner.plan.batch.puts.extend::<Vec<Put>>(own);
     planner.prune();
     planner.check_root(wanted);
+    planner.check_places(wanted);
     planner.plan.notes.extend(planner.notes.lines());
     if planner.obstacles.is_empty() { Ok(planner.plan) } else { Err(planner.obstacles) }
 }
@@ -415,6 +416,16 @@ impl Planner<'_> {
             let (unit, user) = (daemon.spec.unit.to_string(), self.observed.facts.user.clone());
             self.obstacles.push(Obstacle::NoRoot { unit, user, detail });
         }
+    }
+
+    /// Nothing is begun for an agent that could not be loaded.
+    fn check_places(&mut self, wanted: &[Wanted]) {
+        if self.observed.choice.manager != Manager::Launchd || self.plan.is_empty() {
+            return;
+        }
+        let place = |wanted: &Wanted| self.observed.told.no_place(&self.observed.facts, wanted.spec.scope);
+        let nowhere = wanted.iter().find_map(|wanted| Some((wanted.spec.unit.to_string(), place(wanted)?)));
+        self.obstacles.extend(nowhere.map(|(unit, fault)| Obstacle::NoPlace { unit, fault }));
     }
 
     fn absolute(&self, path: &HostPath) -> Utf8PathBuf {

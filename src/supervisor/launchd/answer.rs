@@ -1,6 +1,6 @@
 //! What `launchctl` answers: an exit code, which is the number of an error, and words.
 
-use crate::host::printable;
+use crate::host::{is_by_sudo, printable};
 
 /// `bootout` of a job that is not loaded, `kill` of one that does not run.
 pub(super) const NO_PROCESS: i32 = 3;
@@ -23,7 +23,7 @@ pub(super) struct Said {
 impl Said {
     /// Tells whether it was sudo that did not let the call pass.
     pub(super) fn is_sudos(&self) -> bool {
-        self.code != 0 && self.words.lines().any(|line| line.starts_with("sudo: "))
+        self.code != 0 && is_by_sudo(&self.words)
     }
 
     /// Tells whether a `bootout` with this answer was heard, or had nothing to do: what became of it is for `print` to say.
@@ -41,7 +41,8 @@ impl Said {
 
 /// The one line that tells something, fit for a message.
 pub(super) fn gist(words: &str) -> String {
-    let empty = |line: &&str| line.is_empty() || *line == "Bad request." || line.starts_with("Try re-running");
+    let idle = ["Bad request.", "Try re-running", "This incident "];
+    let empty = |line: &&str| line.is_empty() || idle.iter().any(|start| line.starts_with(start));
     let line = words.lines().map(str::trim).rfind(|line| !empty(line)).unwrap_or("it gave no reason");
     printable(line.as_bytes())
 }
@@ -60,6 +61,10 @@ mod tests {
             (
                 "Bootstrap failed: 5: Input/output error\nTry re-running the command as root for richer errors.\n",
                 "Bootstrap failed: 5: Input/output error",
+            ),
+            (
+                "bee is not in the sudoers file.\nThis incident has been reported to the administrator.\n",
+                "bee is not in the sudoers file.",
             ),
             ("", "it gave no reason"),
         ] {

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::answer::TEARING_DOWN;
+
 /// Why a job is not as it was asked to be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -23,6 +25,32 @@ pub enum Fault {
         /// Login name.
         user: String,
         /// What sudo said.
+        said: String,
+    },
+    /// The unit is a daemon of another account.
+    #[error("{path} is a daemon of {user} and is left alone")]
+    OtherUser {
+        /// Its path there.
+        path: String,
+        /// Whose.
+        user: String,
+    },
+    /// A call hangs.
+    #[error("`{call}` did not come back within {seconds} s")]
+    Silent {
+        /// What was called.
+        call: String,
+        /// Time that it had.
+        seconds: u64,
+    },
+    /// The answer of launchctl does not say whether there is a job.
+    #[error("`{call}` does not tell: {said}")]
+    Unclear {
+        /// What was called.
+        call: String,
+        /// Its exit code.
+        code: i32,
+        /// What it said.
         said: String,
     },
     /// Its log cannot be written: launchd would start it, fail, and say nothing.
@@ -99,12 +127,19 @@ impl Fault {
             Self::NoRoot { user, .. } => {
                 format!("a line `{user} ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets it")
             }
+            Self::OtherUser { user, .. } => format!("reach the host as {user}, or give the service another name"),
+            Self::Silent { .. } => {
+                "`launchctl print system` on the host shows whether launchd answers at all; if not, reboot it".into()
+            }
+            Self::Unclear { code: TEARING_DOWN, .. } => {
+                "its user logs out, or the Mac goes down: try again in a moment".into()
+            }
             Self::Log { path, .. } => format!("on the host, see who owns {path} and its folder: `ls -led {path}`"),
             Self::File { mend, .. } => mend.clone(),
             Self::Disabled { .. } => {
                 "switch it on in System Settings > General > Login Items, or ask who manages the Mac".into()
             }
-            Self::Refused { .. } | Self::Vanished { .. } => {
+            Self::Refused { .. } | Self::Unclear { .. } | Self::Vanished { .. } => {
                 "`log show --last 2m --predicate 'process == \"launchd\"'` on the host tells launchd's side".into()
             }
             Self::Stuck { target, .. } => format!("`sudo launchctl bootout {target}` on the host, else a reboot"),

@@ -71,7 +71,12 @@ impl Launchd {
                     let path = self.log(unit);
                     return Err(self.fault("start", unit, Fault::Log { path, said: gist(&said.words) }));
                 }
+                ("note", _) => {
+                    let (host, step) = (self.host.name().to_owned(), format!("write {}", self.note(unit)));
+                    return Err(HostError::Change { host, step, detail: gist(&said.words) }.into());
+                }
                 ("enable", _) => return Err(self.refused_call("enable", unit, &place.target, &said)),
+                ("disable", _) => return Err(self.refused_call("disable", unit, &place.target, &said)),
                 _ if said.is_sudos() => return Err(refused()),
                 _ => {}
             }
@@ -113,11 +118,13 @@ impl Launchd {
     async fn call_bootstrap(&self, unit: &str, place: &Place) -> Result<(String, Said), SupervisorError> {
         let script = include_str!("../../../templates/launchd/load.sh");
         let label = crate::service::render::launchd::label(unit);
+        let note = if place.stays_disabled { self.note(unit) } else { String::new() };
         let command = Command::new("sh")
-            .args(["-c", script, "sh", &self.log(unit), &place.domain, &label, &place.path])
+            .args(["-c", script, "sh", &self.log(unit), &place.domain, &label, &place.path, &note])
             .args(as_root(&place.domain).iter().copied())
             .deadline(SHORT);
-        let output = self.host.run(&command).await?;
+        let output =
+            self.host.run(&command).await.map_err(|error| self.silent(error, &["bootstrap", &place.target]))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let told = text.split_once('\n').and_then(|(head, words)| {
             let (step, code) = head.split_once(' ')?;
@@ -195,7 +202,7 @@ impl Launchd {
         match self.call(&place.domain, &["kickstart", &place.target], deadline).await {
             // 37 is a job that runs, and any other answer is shown by the next look.
             Ok(_) => Ok(true),
-            Err(SupervisorError::Host(HostError::Deadline { .. })) => Ok(false),
+            Err(SupervisorError::Launchd { fault: Fault::Silent { .. }, .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }

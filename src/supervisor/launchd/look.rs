@@ -1,8 +1,9 @@
 //! One look at launchd: what it has of some jobs in every domain where it might have them, in one exchange.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use super::Fault;
 use super::answer::{NO_DOMAIN, NO_JOB, NO_SESSION, Said, TEARING_DOWN, gist};
 use super::print::{self, Job};
 use super::processes::{Family, Process, Processes};
@@ -16,6 +17,9 @@ static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     let lines = include_str!("../../../templates/launchd/look.sh").lines().map(str::trim_start);
     lines.filter(|line| !line.starts_with('#') && !line.is_empty()).fold(String::new(), |text, line| text + line + "\n")
 });
+
+/// Seconds that a look may take.
+const WITHIN: u64 = 20;
 
 /// What a look is to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,10 @@ pub struct Look {
     /// The processes of the account, where they were told.
     processes: Option<Processes>,
     is_whole: bool,
+    /// Labels of jobs that are to be disabled again.
+    again: BTreeSet<String>,
+    /// The question that was not answered, where the answers end before their time.
+    hangs: Option<String>,
 }
 
 /// A job in a domain.
@@ -71,7 +79,10 @@ pub fn ask(units: &[String], scope: &Scope) -> Ask {
         Scope::Processes => ("processes", "all".to_owned()),
         Scope::Jobs(domains) => ("jobs", domains.join(" ")),
     };
-    let args = [also.to_owned(), domains].into_iter().chain(units.iter().map(|unit| label(unit))).collect();
+    let args = [also.to_owned(), domains, WITHIN.to_string()]
+        .into_iter()
+        .chain(units.iter().map(|unit| label(unit)))
+        .collect();
     Ask::Script { system: "Darwin", text: &SCRIPT, args }
 }
 
@@ -87,22 +98,37 @@ impl Look {
             match name {
                 "processes" => look.processes = Some(Processes::parse(&said.words)),
                 "end" => look.is_whole = true,
-                _ => drop(look.said.insert(name.to_owned(), said)),
+                _ => match name.strip_prefix("again/") {
+                    Some(label) => drop(look.again.insert(label.to_owned())),
+                    None => drop(look.said.insert(name.to_owned(), said)),
+                },
             }
         }
+        look.hangs = std::str::from_utf8(rest).ok().and_then(|rest| rest.strip_suffix(' ')).map(str::to_owned);
         Some(look)
     }
 
-    /// Makes sure that launchd answered all questions.
-    pub(in crate::supervisor) fn check(&self, host: &str) -> Result<(), SupervisorError> {
-        let detail = "launchctl does not come back; whether launchd itself is well, only a reboot may tell";
-        if self.is_whole { Ok(()) } else { Err(unanswered(host, detail.to_owned())) }
+    /// Makes sure that launchd answered all questions about a unit.
+    pub(in crate::supervisor) fn check(&self, host: &str, unit: &str) -> Result<(), SupervisorError> {
+        if self.is_whole {
+            return Ok(());
+        }
+        let call = match self.hangs.as_deref() {
+            Some("root") => "sudo -n true".to_owned(),
+            Some("processes") => "ps".to_owned(),
+            Some(name) => name.strip_prefix("disabled/").map_or_else(
+                || format!("launchctl print {name}"),
+                |domain| format!("launchctl print-disabled {domain}"),
+            ),
+            None => "launchctl print".to_owned(),
+        };
+        Err(fault(host, unit, Fault::Silent { call, seconds: WITHIN }))
     }
 
     /// Makes sure that what was told of a unit's jobs says whether there are any: who takes an answer that nobody knows for
     /// a job that is gone starts a second one.
     pub(super) fn check_answers(&self, host: &str, unit: &str, is_daemon: bool) -> Result<(), SupervisorError> {
-        self.odd_answer(unit, is_daemon).map_or(Ok(()), |detail| Err(unanswered(host, detail)))
+        self.odd_answer(unit, is_daemon).map_or(Ok(()), |odd| Err(fault(host, unit, odd)))
     }
 
     /// Why the account may not act as root, where that was asked.
@@ -152,7 +178,7 @@ impl Look {
     /// What launchctl answered about a unit that is neither a job nor that there is none, nor that its domain is gone. A
     /// domain that is just torn down may have its job still. What the system has is of no account for an agent: nobody
     /// promises that anybody may look there.
-    fn odd_answer(&self, unit: &str, is_daemon: bool) -> Option<String> {
+    fn odd_answer(&self, unit: &str, is_daemon: bool) -> Option<Fault> {
         let end = format!("/{}", label(unit));
         let odd = |(name, said): (&String, &Said)| {
             let counts = name.ends_with(&end) && (is_daemon || !name.starts_with("system/"));
@@ -162,13 +188,24 @@ impl Look {
                 TEARING_DOWN => !name.starts_with("system") || is_daemon,
                 _ => counts,
             };
-            is_odd.then(|| format!("launchctl print {name}: {}", gist(&said.words)))
+            let call = || format!("launchctl print {name}");
+            is_odd.then(|| Fault::Unclear { call: call(), code: said.code, said: gist(&said.words) })
         };
         self.said.iter().find_map(odd)
     }
 
-    /// Whether an override keeps launchd from loading a unit: since macOS 13 in words, before as truth of being disabled.
+    /// Whether a unit is disabled, be it that it is enabled for as long as it takes to load it.
     pub(super) fn is_disabled(&self, unit: &str, definition: Definition) -> bool {
+        self.is_to_disable(unit) || self.has_override(unit, definition)
+    }
+
+    /// Whether somebody who enabled a unit to load it did not come to disable it again.
+    pub(super) fn is_to_disable(&self, unit: &str) -> bool {
+        self.again.contains(&label(unit))
+    }
+
+    /// Whether an override keeps launchd from loading a unit: since macOS 13 in words, before as truth of being disabled.
+    pub(super) fn has_override(&self, unit: &str, definition: Definition) -> bool {
         let system = |name: &&String| name.as_str() == "disabled/system";
         let of = |name: &String| name.starts_with("disabled/") && system(&name) == (definition == Definition::Daemon);
         let key = format!("\"{}\" => ", label(unit));
@@ -249,8 +286,8 @@ pub(super) fn definition_of(file: &[u8]) -> Option<String> {
     Some(variables.get(DEFINITION)?.as_string()?.to_owned())
 }
 
-fn unanswered(host: &str, detail: String) -> SupervisorError {
-    SupervisorError::Unanswered { host: host.to_owned(), operation: "look at launchd", detail }
+fn fault(host: &str, unit: &str, fault: Fault) -> SupervisorError {
+    SupervisorError::Launchd { host: host.to_owned(), operation: "look at", unit: unit.to_owned(), fault }
 }
 
 /// The account that the file says the job is to run as; only the file of a daemon does.
@@ -288,25 +325,40 @@ mod tests {
     fn what_a_job_says_is_taken_for_nothing_else() {
         let text = job("gui/501", "x\nuser/501/com.rbee.a 0 3\nabc\nend 0 0\n");
         let told = look(&[("gui/501/com.rbee.a", 0, &text), ("user/501/com.rbee.a", 113, "Bad request.")]);
-        assert!(told.check("host").is_err(), "the end is still to come");
+        assert!(told.check("host", "a").is_err(), "the end is still to come");
         let targets: Vec<String> = told.loaded("a").into_iter().map(|one| one.target).collect();
         assert_eq!(targets, ["gui/501/com.rbee.a"]);
-        assert!(look(&[("end", 0, "")]).check("host").is_ok());
+        assert!(look(&[("end", 0, "")]).check("host", "a").is_ok());
     }
 
     #[test]
     fn an_answer_that_is_none_is_an_error_where_it_counts() {
         for (name, of_agent, of_daemon) in [
-            ("system/com.rbee.a", None, Some("launchctl print system/com.rbee.a: no")),
+            ("system/com.rbee.a", None, Some("`launchctl print system/com.rbee.a` does not tell: no")),
             (
                 "gui/501/com.rbee.a",
-                Some("launchctl print gui/501/com.rbee.a: no"),
-                Some("launchctl print gui/501/com.rbee.a: no"),
+                Some("`launchctl print gui/501/com.rbee.a` does not tell: no"),
+                Some("`launchctl print gui/501/com.rbee.a` does not tell: no"),
             ),
         ] {
             let told = look(&[(name, 1, "no"), ("end", 0, "")]);
-            assert_eq!(told.odd_answer("a", false).as_deref(), of_agent);
-            assert_eq!(told.odd_answer("a", true).as_deref(), of_daemon);
+            let odd = |is_daemon| told.odd_answer("a", is_daemon).map(|fault| fault.to_string());
+            assert_eq!(odd(false).as_deref(), of_agent);
+            assert_eq!(odd(true).as_deref(), of_daemon);
+        }
+    }
+
+    #[test]
+    fn the_question_that_hangs_is_named() {
+        for (told, call) in [
+            ("user/501 0 0\n\ngui/501/com.rbee.a ", "launchctl print gui/501/com.rbee.a"),
+            ("disabled/system ", "launchctl print-disabled system"),
+            ("root ", "sudo -n true"),
+            ("", "launchctl print"),
+        ] {
+            let look = Look::read(&Answer::Script(Some(told.into()))).unwrap();
+            let error = look.check("mac", "a").unwrap_err().to_string();
+            assert_eq!(error, format!("look at a on mac: `{call}` did not come back within 20 s"));
         }
     }
 
@@ -323,12 +375,16 @@ mod tests {
         let off = |kind| ["a", "b", "c"].map(|unit| told.is_disabled(unit, kind));
         assert_eq!(off(Definition::Agent), [true, false, false]);
         assert_eq!(off(Definition::Daemon), [false, true, false]);
+
+        let told = look(&[("again/com.rbee.b", 0, ""), ("gui/501/com.rbee.b", 113, ""), ("end", 0, "")]);
+        assert!(told.is_disabled("b", Definition::Agent) && !told.has_override("b", Definition::Agent));
+        assert!(!told.is_disabled("a", Definition::Agent) && told.odd_answer("b", false).is_none());
     }
 
     fn odd(name: &str, code: i32, words: &str) -> bool {
         let said = format!("{name} {code} {}\n{words}\nend 0 0\n\n", words.len());
         let look = Look::read(&Answer::Script(Some(said.into_bytes()))).unwrap();
-        look.check("host").unwrap();
+        look.check("host", "web-main").unwrap();
         look.check_answers("host", "web-main", false).is_err()
     }
 

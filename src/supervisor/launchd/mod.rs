@@ -37,6 +37,9 @@ use crate::host::process::Signal;
 use crate::host::{Ask, Command, Facts, FileFound, Host, HostError, Query};
 use crate::service::spec::Logs;
 
+/// The domain that is root's.
+const SYSTEM: &str = "system";
+
 /// How long a call may take that waits for nobody.
 const SHORT: Duration = Duration::from_secs(10);
 
@@ -85,6 +88,8 @@ struct Place {
     target: String,
     definition: Definition,
     path: String,
+    /// Whether somebody disabled the unit, which starting it does not change.
+    stays_disabled: bool,
 }
 
 /// The file that counts of those that define a unit: of two, the daemon's, which is there from boot on.
@@ -98,6 +103,20 @@ pub fn defining(files: &BTreeMap<Definition, FileFound>) -> Option<(Definition, 
 #[must_use]
 pub fn user_of(file: &[u8]) -> Option<String> {
     look::user_of(file)
+}
+
+/// Says where a unit is to be loaded: an agent in the domain of the login at the screen, else in that of its account.
+pub(super) fn domain(look: &Look, facts: &Facts, definition: Definition) -> Result<String, Fault> {
+    if definition == Definition::Daemon {
+        return Ok(SYSTEM.to_owned());
+    }
+    let (uid, user) = (facts.uid, facts.user.clone());
+    if uid == 0 {
+        return Err(Fault::RootsAgent);
+    }
+    let domains = [format!("gui/{uid}"), format!("user/{uid}")];
+    let said = look.domain(&domains[0]).err().unwrap_or_default();
+    domains.into_iter().find(|domain| look.domain(domain).is_ok()).ok_or(Fault::NoDomain { user, said })
 }
 
 impl Launchd {
@@ -128,6 +147,7 @@ impl Launchd {
             let detail = "it has no property list".to_owned();
             return Err(self.refused("start", unit, Refusal::NoSuchUnit, detail));
         };
+        self.check_owner("start", unit, &seen)?;
         let place = self.place(&seen.look, unit, definition)?;
         let loaded = seen.look.loaded(unit);
         let is_up = |one: &Loaded| {
@@ -137,13 +157,37 @@ impl Launchd {
         if matches!(&loaded[..], [only] if is_up(only)) {
             return Ok(JobEnd::Done);
         }
-        let off = seen.look.is_disabled(unit, definition);
+        let place = Place { stays_disabled: seen.look.is_disabled(unit, definition), ..place };
         self.clear(unit, loaded).await?;
         let end = self.load(unit, &place, until).await;
-        if off {
-            self.tell("disable", unit, &place).await?;
+        if place.stays_disabled && end.is_err() {
+            // Where that fails too, there is the note; why it was not loaded is what matters.
+            self.disable_again(unit, &place).await.ok();
         }
         end
+    }
+
+    /// Looks whether a unit can be ended, before anything is done to it: a daemon is so by root alone. Mends on the way what
+    /// one that was killed has left.
+    pub(super) async fn prepare_stop(&self, before: &UnitStatus) -> Result<(), SupervisorError> {
+        let unit = before.unit.as_str();
+        let is_daemon = before.fragment.as_deref().is_some_and(|path| path.contains("/LaunchDaemons/"));
+        if before.enabled && !is_daemon && before.also.is_empty() {
+            return Ok(());
+        }
+        let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
+        self.check_owner("stop", unit, &seen)?;
+        if let Some(one) = seen.look.loaded(unit).iter().find(|one| one.domain == SYSTEM) {
+            let said = self.call(&one.domain, &["print", &one.target], SHORT).await?;
+            if said.is_sudos() {
+                return Err(self.refused_call("stop", unit, &one.target, &said));
+            }
+        }
+        if seen.look.is_to_disable(unit) {
+            let definition = seen.file(0).map_or(Definition::Agent, |(definition, _)| definition);
+            self.disable_again(unit, &self.place(&seen.look, unit, definition)?).await?;
+        }
+        Ok(())
     }
 
     /// Tells a unit to end, without waiting for it.
@@ -172,10 +216,13 @@ impl Launchd {
         let seen = self.look(units, &Scope::All).await?;
         let mut any = false;
         for (at, unit) in units.iter().enumerate() {
+            self.check_owner(verb, unit, &seen)?;
             let definition = seen.file(at).map_or(Definition::Agent, |(definition, _)| definition);
-            if seen.look.is_disabled(unit, definition) == (verb == "enable") {
+            let is_new = seen.look.is_disabled(unit, definition) == (verb == "enable");
+            any |= is_new;
+            if is_new || seen.look.is_to_disable(unit) {
                 self.tell(verb, unit, &self.place(&seen.look, unit, definition)?).await?;
-                any = true;
+                self.forget_note(unit, &seen.look).await?;
             }
         }
         Ok(any)
@@ -187,16 +234,18 @@ impl Launchd {
         for unit in units {
             self.clear(unit, seen.look.loaded(unit)).await?;
             for definition in [Definition::Agent, Definition::Daemon] {
-                if seen.look.is_disabled(unit, definition) {
+                if seen.look.has_override(unit, definition) {
                     self.tell("enable", unit, &self.place(&seen.look, unit, definition)?).await?;
                 }
             }
+            self.forget_note(unit, &seen.look).await?;
         }
         Ok(())
     }
 
     pub(super) async fn kill(&self, unit: &str, whom: Whom, signal: Signal) -> Result<(), SupervisorError> {
         let seen = self.look(&[unit.to_owned()], &Scope::Processes).await?;
+        self.check_owner("kill", unit, &seen)?;
         let mut family = self.family(unit);
         for one in seen.look.loaded(unit) {
             let Some(pid) = one.job.pid else { continue };
@@ -298,22 +347,40 @@ impl Launchd {
 
     /// Says where a unit is to be loaded: an agent in the domain of the login at the screen, else in that of its account.
     fn place(&self, look: &Look, unit: &str, definition: Definition) -> Result<Place, SupervisorError> {
-        let uid = self.facts.uid;
-        let domain = if definition == Definition::Daemon {
-            "system".to_owned()
-        } else if uid == 0 {
-            return Err(self.fault("start", unit, Fault::RootsAgent));
-        } else {
-            let domains = [format!("gui/{uid}"), format!("user/{uid}")];
-            let Some(domain) = domains.iter().find(|domain| look.domain(domain).is_ok()) else {
-                let said = look.domain(&domains[0]).err().unwrap_or_default();
-                return Err(self.fault("start", unit, Fault::NoDomain { user: self.facts.user.clone(), said }));
-            };
-            domain.clone()
-        };
+        let domain = domain(look, &self.facts, definition).map_err(|fault| self.fault("start", unit, fault))?;
         let path = layout::absolute(&definition.path(unit), &self.facts).unwrap_or_default().into_string();
         let target = format!("{domain}/{}", crate::service::render::launchd::label(unit));
-        Ok(Place { domain, target, definition, path })
+        Ok(Place { domain, target, definition, path, stays_disabled: false })
+    }
+
+    /// A daemon of another account is left alone.
+    fn check_owner(&self, verb: &'static str, unit: &str, seen: &Seen) -> Result<(), SupervisorError> {
+        let daemons = seen.files.iter().filter_map(|files| files.get(&Definition::Daemon));
+        let mut users = daemons.filter_map(|file| user_of(&file.content));
+        let Some(user) = users.find(|user| *user != self.facts.user) else { return Ok(()) };
+        let path = layout::absolute(&Definition::Daemon.path(unit), &self.facts).unwrap_or_default().into_string();
+        Err(self.fault(verb, unit, Fault::OtherUser { path, user }))
+    }
+
+    /// Does what one left undone who had enabled a unit to load it.
+    async fn disable_again(&self, unit: &str, place: &Place) -> Result<(), SupervisorError> {
+        self.tell("disable", unit, place).await?;
+        self.remove_note(unit).await
+    }
+
+    async fn forget_note(&self, unit: &str, look: &Look) -> Result<(), SupervisorError> {
+        if look.is_to_disable(unit) { self.remove_note(unit).await } else { Ok(()) }
+    }
+
+    async fn remove_note(&self, unit: &str) -> Result<(), SupervisorError> {
+        let path = self.note(unit);
+        self.host.run(&Command::new("rm").args(["-f", &path]).deadline(SHORT)).await?;
+        Ok(())
+    }
+
+    /// Where it is noted that a unit is to be disabled again.
+    fn note(&self, unit: &str) -> String {
+        layout::absolute(&layout::to_disable(unit), &self.facts).unwrap_or_default().into_string()
     }
 
     /// One exchange about units; what they are seen with is kept.
@@ -324,7 +391,7 @@ impl Launchd {
         let observation = self.host.query(&Query { asks }).await?;
         let mut answers = observation.answers.into_iter();
         let look = answers.next().as_ref().and_then(Look::read).unwrap_or_default();
-        look.check(self.host.name())?;
+        look.check(self.host.name(), &units.join(", "))?;
         let mut files = Vec::with_capacity(units.len());
         for unit in units {
             let of_unit = kinds.into_iter().zip(answers.by_ref());
@@ -363,7 +430,7 @@ impl Launchd {
             .arg("/bin/launchctl")
             .args(words.iter().copied())
             .deadline(deadline);
-        let output = self.host.run(&command).await?;
+        let output = self.host.run(&command).await.map_err(|error| self.silent(error, words))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let (code, words) = text.split_once(' ').unwrap_or_default();
         let unread = || SupervisorError::Unanswered {
@@ -372,6 +439,15 @@ impl Launchd {
             detail: gist(&String::from_utf8_lossy(&output.stderr)),
         };
         Ok(Said { code: code.parse().map_err(|_| unread())?, words: words.to_owned() })
+    }
+
+    /// A call that hangs, in words of launchctl's.
+    fn silent(&self, error: HostError, words: &[&str]) -> SupervisorError {
+        let HostError::Deadline { deadline, .. } = error else { return error.into() };
+        let target = words.last().copied().unwrap_or_default();
+        let unit = target.rsplit_once("/com.rbee.").map_or(target, |(_, unit)| unit);
+        let fault = Fault::Silent { call: format!("launchctl {}", words.join(" ")), seconds: deadline.as_secs() };
+        self.fault("handle", unit, fault)
     }
 
     fn refused(&self, operation: &'static str, unit: &str, refusal: Refusal, detail: String) -> SupervisorError {
@@ -406,5 +482,5 @@ impl Launchd {
 
 /// What stands before a call of launchctl that is about a domain.
 fn as_root(domain: &str) -> &'static [&'static str] {
-    if domain == "system" { &["sudo", "-n"] } else { &[] }
+    if domain == SYSTEM { &["sudo", "-n"] } else { &[] }
 }
