@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use super::bench::Bench;
+use super::bench::{Bench, UNITBEE};
 use super::manifest::web;
+use super::run::{Run, Running};
 
-const LABEL: &str = "com.rbee.web-main";
+pub(crate) const LABEL: &str = "com.rbee.web-main";
 const PLIST: &str = "/home/bee/Library/LaunchAgents/com.rbee.web-main.plist";
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// No verb takes longer to give up.
+pub(crate) const BOUND: Duration = Duration::from_mins(1);
 
 pub(crate) fn subject(bench: &Bench) {
     bench.project.write("unitbee.toml", web(&[], ""));
@@ -21,17 +25,30 @@ pub(crate) fn subject(bench: &Bench) {
     somebody_disabled_it(bench);
     its_file_is_one_that_launchd_does_not_take(bench);
     its_log_cannot_be_written(bench);
+    gnu_comes_first(bench);
     its_user_leaves_the_screen_and_comes_back(bench);
+    it_is_for_root(bench);
     the_host_is_started_anew(bench);
 }
 
-fn knob(bench: &Bench, name: &str, value: &str) {
-    bench.root(&format!("mac set {name} {value}"));
+pub(crate) fn knob(bench: &Bench, name: &str, value: &str) {
+    bench.root(&format!("mac set {name} '{value}'"));
+}
+
+/// A run that failed: in one line that names the cause, and one that mends it.
+#[track_caller]
+pub(crate) fn fails(run: Run, cause: &str, mend: &str) {
+    let run = run.exits(1);
+    let lines: Vec<&str> = run.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let [told, hint] = lines[..] else { panic!("these are not two lines:\n{run}") };
+    assert!(told.contains(cause), "{cause:?} is not said:\n{run}");
+    assert!(hint.starts_with("hint: ") && hint.contains(mend), "{mend:?} does not mend it:\n{run}");
+    assert!(run.took < BOUND, "too late:\n{run}");
 }
 
 /// Restarts it and makes sure that there is one new process; what launchctl was asked meanwhile.
 #[track_caller]
-fn restarts(bench: &Bench) -> Vec<String> {
+pub(crate) fn restarts(bench: &Bench) -> Vec<String> {
     let calls = |bench: &Bench| bench.root("mac calls").lines().map(str::to_owned).collect::<Vec<_>>();
     let (before, pid) = (calls(bench).len(), bench.pid("web-main"));
     bench.unitbee(&["restart"]).exits(0).says("healthy after");
@@ -89,15 +106,49 @@ fn it_is_loaded_and_not_started(bench: &Bench) {
 }
 
 fn it_is_never_started(bench: &Bench) {
-    knob(bench, "kickstart-hangs", "true");
+    knob(bench, "hangs", "kickstart");
     bench
         .unitbee(&["restart"])
         .exits(1)
         .says(&format!("launchd has loaded gui/1000/{LABEL} twice and does not start it (not running)"))
         .says(&format!("hint: `launchctl kickstart gui/1000/{LABEL}` on the host"));
-    knob(bench, "kickstart-hangs", "false");
+    knob(bench, "hangs", "");
     knob(bench, "never-spawns", "false");
     bench.unitbee(&["start"]).exits(0).says("healthy after");
+}
+
+/// Many have GNU's programs first in their path on a Mac, of which some have other options.
+fn gnu_comes_first(bench: &Bench) {
+    let names =
+        "base64 cp cut date dd df find head id ln ls mkdir mktemp mv readlink rm sort stat sync tail touch tr wc";
+    bench.root(&format!(
+        "mkdir -p /opt/gnubin; for name in {names}; do
+           for folder in /usr/libexec/lab /usr/bin; do
+             [ ! -e $folder/$name ] || {{ ln -sf $folder/$name /opt/gnubin; break; }}
+           done
+         done"
+    ));
+    bench.sshd("SetEnv PATH=/opt/gnubin:/usr/bin:/bin:/usr/sbin:/sbin\n");
+    bench.project.log_out();
+    restarts(bench);
+    bench.unitbee(&["apply"]).exits(0).says("unchanged");
+    bench.unitbee(&["uninstall"]).exits(0);
+    bench.unitbee(&["apply"]).exits(0);
+}
+
+/// A host that is reached as root has no agents.
+fn it_is_for_root(bench: &Bench) {
+    bench.root(
+        "install -d -m 700 /root/.ssh; install -m 600 /home/bee/.ssh/authorized_keys /root/.ssh; usermod -p '*' root",
+    );
+    let mut command = bench.project.command(UNITBEE);
+    command.arg("-H").arg(format!("root@{}", bench.host.name)).arg("--ssh-config").arg(&bench.host.ssh_config);
+    command.arg("apply");
+    let run = Running::of(command).end().exits(1);
+    run.says("nothing was done")
+        .says("web-main: root has no agents")
+        .says("hint: reach the host as the user that is to run it");
+    bench.root("[ ! -e /root/Library ] && [ ! -e /root/.local/share ]");
 }
 
 fn somebody_disabled_it(bench: &Bench) {
@@ -152,6 +203,13 @@ fn its_user_leaves_the_screen_and_comes_back(bench: &Bench) {
         knob(bench, "headless-code", code);
         bench.root("mac logout 1000");
         bench.until("it ended with the session", SOON, |bench| bench.processes("web-main").is_empty());
+        knob(bench, "no-user-domain", "true");
+        let cause = "launchd has no domain for bee: Could not ";
+        fails(bench.unitbee(&["start"]), cause, "log in at the screen of the host, or give");
+        let files = bench.home();
+        bench.unitbee(&["apply"]).exits(1).says("nothing was done").says(cause).says("hint: log in at the screen");
+        assert_eq!(bench.home(), files);
+        knob(bench, "no-user-domain", "false");
         bench.unitbee(&["status"]).exits(3).says("stopped");
         bench.unitbee(&["start"]).exits(0).says("healthy after");
         bench.unitbee(&["status"]).exits(0).says("not-persistent").says("scope = \"system\"");

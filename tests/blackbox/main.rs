@@ -21,6 +21,7 @@ mod disk;
 mod faults;
 mod forwarding;
 mod gate;
+mod hangs;
 mod identity;
 mod killed;
 #[path = "../support/lab.rs"]
@@ -38,6 +39,7 @@ mod polkit;
 mod program;
 mod project;
 mod restarts;
+mod rights;
 mod rotation;
 mod run;
 mod secrets;
@@ -91,6 +93,8 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     // These take minutes, and begin first, so that the others run beside them.
     ("limits", limits::subject, &[&VM, &RUNNER_CGROUP, &SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX]),
     ("restarts", restarts::subject, &[&MAC]),
+    ("faults", faults::subject, &[&MAC]),
+    ("hangs", hangs::subject, &[&MAC]),
     ("boot", boot::subject, &[&RUNNER, &RUNNER_CRON, &RUNNER_BUSYBOX_CRON]),
     ("cgroup", cgroup::subject, &[&RUNNER_CGROUP]),
     // Here each takes minutes: only those that a cgroup makes a difference to.
@@ -114,7 +118,6 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
         &[&SYSTEMD_252, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &MAC, &MAC_HEADLESS, &MAC_DAEMON],
     ),
     ("disk", disk::subject, &[&RUNNER]),
-    ("faults", faults::subject, &[&MAC]),
     ("forwarding", forwarding::subject, &[&SYSTEMD_262, &MAC, &MAC_DAEMON]),
     ("gate", gate::subject, EACH),
     ("identity", identity::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
@@ -129,6 +132,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("persistence", persistence::subject, SYSTEMD),
     ("persistence", persistence::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
+    ("rights", rights::subject, &[&MAC_DAEMON]),
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("secrets", secrets::subject, EACH),
     ("shared", shared::subject, &[&RUNNER]),

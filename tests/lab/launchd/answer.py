@@ -13,10 +13,13 @@ TEXTS = {
     111: "Invalid or missing Program/ProgramArguments",
     112: "Could not find specified domain",
     113: "Could not find specified service",
+    114: "The specified user name does not exist",
     119: "Service is disabled",
     122: "Path had bad ownership/permissions",
+    124: "Domain is tearing down",
     125: "Domain does not support specified action",
     134: "Service cannot load in requested session",
+    150: "Operation not permitted while System Integrity Protection is engaged",
 }
 
 
@@ -37,10 +40,10 @@ def failure(words, answer):
 
 def bootstrap_failure(answer, path, uid):
     """Root hears what is wrong, others nearly always 5 (chenhg5/cc-connect#35, DeterminateSystems/nix-installer#530)."""
-    if answer.code in (64, 112, 125):
+    if answer.code in (64, 112, 124, 125):
         return failure("Bootstrap failed: {}", answer)
     if uid != 0:
         told = failure("Bootstrap failed: {}", Answer(answer.code if answer.code in (1, 17, 37) else 5))
         return Answer(told.code, told.err + "Try re-running the command as root for richer errors.\n")
-    told = failure("Bootstrap failed: {}", answer)
-    return Answer(told.code, (f"{path}: {TEXTS[told.code]}\n" if told.code != 5 else "") + told.err)
+    told = failure("Bootstrap failed: {}", Answer(answer.code))
+    return Answer(told.code, (f"{path}: {answer.err or TEXTS[told.code]}\n" if told.code != 5 else "") + told.err)

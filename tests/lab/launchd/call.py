@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import pwd
+import shutil
 import signal
 import subprocess
 
@@ -26,10 +28,10 @@ class Call:
         if self.request["program"] == "sudo":
             return await self.sudo()
         if self.request["program"] == "mac":
-            return self.hand()
+            return await self.hand()
         self.mac.background_login(self.uid)
         verb, self.args = (self.args or ["help"])[0], self.args[1:]
-        # The legacy verbs act on the domain of whoever calls and exit with 0 when they fail: no tool may use them.
+        # The other verbs of old exit with 0 when they fail: no tool may use them.
         verbs = {
             "bootstrap": self.bootstrap,
             "bootout": self.bootout,
@@ -39,6 +41,8 @@ class Call:
             "kill": self.kill,
             "print": self.print,
             "print-disabled": self.print_disabled,
+            "start": self.start,
+            "stop": self.stop,
             "managername": self.managername,
             "help": self.help,
         }
@@ -46,6 +50,8 @@ class Call:
             raise Answer(1, f"Unrecognized subcommand: {verb}\n")
         call = [verb, self.args[-1] if self.args else "", None]
         self.mac.calls.append(call)
+        if verb == self.mac.knob("hangs"):
+            await asyncio.Event().wait()
         try:
             answer = await verbs[verb]()
         except Answer as raised:
@@ -62,12 +68,15 @@ class Call:
             return self.mac.domains["system"], "/".join(rest)
         if kind not in ("user", "gui") or not rest or not rest[0].isdigit():
             raise Answer(64, usage)
-        if self.uid not in (0, int(rest[0])):
-            raise Answer(1)
         domain = self.mac.domains.get(f"{kind}/{rest[0]}")
         if domain is None:
             # No login at the screen: 125 over SSH (nix-community/home-manager#9629), 112 where there is no domain at all.
-            raise Answer(self.mac.knob("headless-code") if kind == "gui" else 112)
+            own = kind == "gui" and self.uid == int(rest[0])
+            raise Answer(self.mac.knob("headless-code") if own else 112)
+        if self.uid not in (0, domain.uid):
+            raise Answer(1)
+        if domain.closing:
+            raise Answer(124)
         return domain, "/".join(rest[1:])
 
     def service(self, target, usage):
@@ -110,14 +119,20 @@ class Call:
         return await self.bootout_now(wait=False)
 
     async def bootout_now(self, wait):
-        # By path it reads the label from a file that may be gone (DeterminateSystems/nix-installer#1230), and without a
-        # label it ends the session: neither is to be relied on.
+        # By path it reads the label from a file that may be gone (DeterminateSystems/nix-installer#1230): not simulated.
         target = self.argument(self.bad_usage)
         try:
-            domain, label, job = self.service(target, self.bad_usage)
+            domain, label = self.domain(target, self.bad_usage)
             self.need_root(domain)
+            if not label and domain.kind == "system":
+                raise Answer(150)
         except Answer as answer:
             raise failure("Boot-out failed: {}", answer) from None
+        if not label:
+            # Ends the session, with all that is in it: launchctl(1).
+            self.mac.close(domain)
+            return Answer(0)
+        job = domain.jobs.get(label)
         if job is None:
             raise failure("Boot-out failed: {}", Answer(3))
         if job.leaving:
@@ -152,8 +167,6 @@ class Call:
         target = self.argument("Usage: launchctl kickstart [-k] [-p] <service-target>\n")
         domain, label, job = self.found(target, 'Could not kickstart service "{}": {{}}')
         self.need_root(domain)
-        if self.mac.knob("kickstart-hangs"):
-            await asyncio.Event().wait()
         if job.leaving:
             # Answered without a word: launchctl takes EALREADY for no failure, and exits with it.
             raise Answer(37)
@@ -179,11 +192,29 @@ class Call:
     async def kill(self):
         number = signal_number(self.argument("Usage: launchctl kill <signal> <service-target>\n", 2))
         domain, _, job = self.found(self.args[1], "Could not signal service: {}")
-        self.need_root(domain)
+        if domain.kind == "system" and self.uid != 0:
+            raise Answer(1, "Not privileged to signal service.\n")
         if not job.pid:
             raise Answer(3, "No process to signal.\n")
+        # No more than that: what KeepAlive says holds.
         job.signal(number)
         return Answer(0)
+
+    async def start(self):
+        self.of_old().start("non-ipc demand")
+        return Answer(0)
+
+    async def stop(self):
+        self.of_old().stop()
+        return Answer(0)
+
+    def of_old(self):
+        """The job of a verb that names no domain: it is in that of whoever calls, which for sshd is the background's."""
+        label = self.argument("Usage: launchctl start|stop <service-name>\n")
+        domain = self.mac.domains["system" if self.uid == 0 else f"user/{self.uid}"]
+        if label not in domain.jobs:
+            raise Answer(3)
+        return domain.jobs[label]
 
     async def print(self):
         target = self.argument("Usage: launchctl print <domain-target> | <service-target>\n")
@@ -205,7 +236,7 @@ class Call:
             domain, _ = self.domain(self.argument("Usage: launchctl print-disabled <domain-target>\n"), self.bad_usage)
         except Answer as answer:
             raise failure("Could not print disabled services: {}", answer) from None
-        return Answer(0, out=show.disabled(self.mac.overrides(domain)))
+        return Answer(0, out=show.disabled(self.mac.overrides(domain), self.mac.layout))
 
     async def managername(self):
         # A session of sshd's is a Background one, whoever is at the screen.
@@ -244,8 +275,13 @@ class Call:
         # There `comm` is the path of the program: ps(1).
         args = ["exe=" if word == "comm=" else word for word in self.args]
         env = {**os.environ, **self.request["env"]}
-        found = subprocess.run([PS, *args], capture_output=True, text=True, check=False, env=env)
-        return Answer(found.returncode, found.stderr, found.stdout)
+        found = subprocess.run([PS, "-ww", *args], capture_output=True, text=True, check=False, env=env)
+        # A line has 79 columns without a terminal, 131 with -w, as many as it wants with -ww: ps.c of the BSDs,
+        # where that program comes from.
+        wide = sum(word.count("w") for word in self.args if word.startswith("-"))
+        width = {0: 79, 1: 131}.get(wide)
+        out = "".join(line[:width] + "\n" for line in found.stdout.splitlines())
+        return Answer(found.returncode, found.stderr, out)
 
     def lsof(self):
         """Who listens, of some processes; only in the form in which a tool asks for it."""
@@ -260,7 +296,11 @@ class Call:
     async def sudo(self):
         """As root, where nobody is asked for a password: sudo(8), -n."""
         args = self.args[1:] if self.args[:1] == ["-n"] else self.args
-        if not self.mac.knob("sudo") and self.uid != 0:
+        if self.uid != 0 and self.mac.knob("sudo") == "refused":
+            words, host = f"{shutil.which(args[0]) or args[0]} {' '.join(args[1:])}", os.uname().nodename
+            name = pwd.getpwuid(self.uid).pw_name
+            raise Answer(1, f"Sorry, user {name} is not allowed to execute '{words.strip()}' as root on {host}.\n")
+        if self.uid != 0 and not self.mac.knob("sudo"):
             raise Answer(1, "sudo: a password is required\n")
         pipe = asyncio.subprocess.PIPE
         env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/var/root", **self.request["env"]}
@@ -273,16 +313,21 @@ class Call:
         out, err = await started.communicate(self.request["input"])
         return Answer(started.returncode, err.decode(errors="replace"), out.decode(errors="replace"))
 
-    def hand(self):
+    async def hand(self):
         if self.uid != 0 and self.args not in (["show"], ["calls"]):
             raise Answer(1, "mac: only for root\n")
         match self.args:
             case ["login", uid]:
+                while (domain := self.mac.domains.get(f"gui/{uid}")) and domain.closing:
+                    await asyncio.sleep(0.01)
                 self.mac.login(int(uid))
             case ["logout", uid]:
                 self.mac.logout(int(uid))
             case ["set", name, value] if name in KNOBS:
-                self.mac.knobs[name] = json.loads(value)
+                try:
+                    self.mac.knobs[name] = json.loads(value)
+                except ValueError:
+                    self.mac.knobs[name] = value
                 os.makedirs(os.path.dirname(KNOBS_FILE), exist_ok=True)
                 with open(KNOBS_FILE, "w", encoding="utf-8") as file:
                     json.dump(self.mac.knobs, file)
@@ -313,7 +358,8 @@ def listening(pid):
 
 
 def signal_number(word):
-    if word.isdigit():
+    """By name, with SIG or without, or by a number from 2 on: 1 is not taken for one."""
+    if word.isdigit() and int(word) > 1:
         return int(word)
     try:
         return signal.Signals["SIG" + word.upper().removeprefix("SIG")]

@@ -7,10 +7,17 @@ import os
 import pwd
 import resource
 import signal
+import time
 
 PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 # sysexits(3); what xpcproxy exits with when it cannot set a process up (NousResearch/hermes-agent#78129).
 EX_CONFIG = 78
+# States of a process that was told to end.
+LEAVING = ("SIGTERMed", "SIGKILLed", "languishing")
+# Seconds after KILL at which 842 notes that a process did not die of it: core.c, LAUNCHD_SIGKILL_TIMER.
+AFTER_KILL = 4
+# Seconds in which a job that ends is forgotten, at the most: what was measured is 10 to 300 ms with the process's own end.
+FORGETTING = 0.1
 # "a signal which is typically associated with a crash": launchd.plist(5), KeepAlive.Crashed.
 CRASHES = {
     signal.SIGILL,
@@ -41,6 +48,7 @@ class Job:
         self.last_spawn = None
         self.leaving = False
         self.again = False
+        self.stopped = False
         self.timer = None
         self.waiting = []
         # The launch constraint is of the program as it was at bootstrap (agentic-research/mache#641).
@@ -61,7 +69,10 @@ class Job:
     # Starting.
 
     def evaluate(self):
-        """Whether it is to run now: launchd.plist(5), RunAtLoad and KeepAlive. There is no end to trying."""
+        """Whether it is to run now: launchd.plist(5), RunAtLoad and KeepAlive. There is no end to trying.
+
+        Of several conditions one is enough: launchd.plist(5). Those about paths and other jobs are not simulated.
+        """
         keep = self.plist.get("KeepAlive", False)
         kind, number = self.last_end
         conditions = keep if isinstance(keep, dict) else {}
@@ -75,6 +86,9 @@ class Job:
                 self.start("speculative")
         elif keep is True:
             self.start("inefficient")
+        elif self.stopped:
+            # By `launchctl stop`: a guess, for a condition that held would make that verb useless.
+            self.state = "not running"
         elif "SuccessfulExit" in conditions and conditions["SuccessfulExit"] == (self.last_end == ("exit", 0)):
             self.start("semaphore")
         elif "Crashed" in conditions and conditions["Crashed"] == (kind == "signal" and number in CRASHES):
@@ -91,16 +105,27 @@ class Job:
         if self.last_spawn is not None:
             wait = max(0, self.minimum_runtime - (self.mac.now() - self.last_spawn))
         self.state = "spawn scheduled"
-        self.timer = self.mac.later(wait, self.spawn)
+        if wait:
+            # As 842 words it.
+            ran = self.minimum_runtime - wait
+            self.mac.log(f"{self.target}: Service only ran for {ran:.0f} seconds. Pushing respawn out by {wait:.0f} seconds.")
+        whole = self.mac.moment(self.mac.knob("spawn-time"))
+        scheduled = self.mac.moment(whole)
+        if self.mac.knob("stays-scheduled"):
+            return
+        self.timer = self.mac.later(wait + scheduled * self.mac.knob("speed"), lambda: self.spawn(whole - scheduled))
 
-    def spawn(self):
+    def spawn(self, setup):
+        """`setup`: seconds of ours that the process is not yet the program."""
         self.state, self.job_state = "spawning", None
+        self.stopped = False
         self.runs += 1
         self.last_spawn = self.mac.now()
         killed = self.refusal()
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
+            time.sleep(setup)
             self.become(writer, killed)
         os.close(writer)
         self.pid, self.state = pid, "xpcproxy"
@@ -177,7 +202,7 @@ class Job:
         return variables
 
     def shown_environment(self):
-        shown = [("OSLogRateLimit", "64")] if self.mac.layout == 26 else []
+        shown = [("OSLogRateLimit", "64")] if self.mac.layout >= 26 else []
         # Values that are no strings are ignored: launchd.plist(5).
         own = self.plist.get("EnvironmentVariables", {}).items()
         shown += [(name, value) for name, value in own if isinstance(value, str)]
@@ -210,7 +235,8 @@ class Job:
                 pass
         if self.leaving:
             # The record outlives the process, and bootstrap answers 5 until it is gone (headroomlabs-ai/headroom#1289).
-            self.timer = self.mac.later(self.mac.knob("eio-window"), self.leave)
+            moment = self.mac.moment(FORGETTING) * self.mac.knob("speed")
+            self.timer = self.mac.later(self.mac.knob("eio-window") + moment, self.leave)
         elif self.again:
             self.again = False
             self.start("non-ipc demand")
@@ -229,8 +255,21 @@ class Job:
     def kill(self):
         self.state = "SIGKILLed"
         self.signal(signal.SIGKILL)
+        # launchd 842, core.c: "Did not die after sending SIGKILL".
+        self.timer = self.mac.later(AFTER_KILL, self.languish)
+
+    def languish(self):
+        self.state = "languishing"
+
+    def stop(self):
+        """`launchctl stop`: launchctl(1)."""
+        self.stopped = True
+        if self.pid and self.state not in LEAVING:
+            self.terminate()
 
     def signal(self, number):
+        if self.mac.knob("unkillable"):
+            return
         try:
             os.kill(self.pid, number)
         except ProcessLookupError:
@@ -239,14 +278,15 @@ class Job:
     def boot_out(self):
         """Comes back before the process is gone (measured on 26: a plain bootout returns in zero seconds)."""
         self.leaving = True
-        if self.pid:
-            self.terminate()
-        else:
+        if not self.pid:
             self.leave()
+        elif self.state not in LEAVING:
+            self.terminate()
 
     def leave(self):
         self.cancel()
         self.domain.jobs.pop(self.label, None)
+        self.mac.left(self.domain)
         self.answer_waiting()
 
     def cancel(self):

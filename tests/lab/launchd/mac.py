@@ -5,6 +5,7 @@ import json
 import os
 import plistlib
 import pwd
+import random
 import stat
 import time
 import xml.parsers.expat
@@ -17,16 +18,20 @@ OVERRIDES = "/var/db/com.apple.xpc.launchd/disabled{}.plist"
 
 KNOBS = {
     "speed": 1.0,  # seconds of the Mac in one of ours: throttles and timeouts pass so much faster
-    "layout": 26,  # of print: 14 or 26; also the release that sw_vers tells
+    "layout": 26,  # of print: that of macOS 12, 14, 26 or 27; also the release that sw_vers tells
     "auto-login": False,  # whether the user is at the screen after a reboot
-    "eio-window": 0.0,  # seconds that a job's record outlives its process
+    "eio-window": 0.0,  # seconds that a job's record outlives its process, beyond a moment
+    "spawn-time": 0.05,  # seconds at most from a start to the program, of which any part is spent in each state between
     "bootout-code": 0,  # what a bootout that has begun answers: 0, on older and busy machines 36 (osquery/osquery#5698)
-    "duplicate-code": 5,  # what bootstrap of a job that is there answers: 5, 17 or 37, by release
+    "duplicate-code": 5,  # what bootstrap of a job that is there answers: 5, 17 or 37, by release; 0: any of them
     "kickstart-running-code": 0,  # what kickstart of a job that runs answers: 0 or 37
-    "kickstart-hangs": False,  # kickstart never comes back (kirodotdev/KiroCrew#1698: seven minutes)
+    "hangs": "",  # a verb that never comes back (kirodotdev/KiroCrew#1698: a kickstart, for seven minutes)
     "never-spawns": False,  # a job is bootstrapped and not started (openbase#15)
-    "sudo": False,  # whether the user may act as root without a password
+    "stays-scheduled": False,  # a job is to be started and never is
+    "unkillable": False,  # what launchd tells a process to do is without effect, as for one that waits for a dead disk
+    "sudo": False,  # whether the user may act as root without a password; "refused": may not at all
     "headless-code": 125,  # what a gui domain that is not there answers: 125 or 112
+    "no-user-domain": False,  # whether a login in the background fails to make the domain of the user
 }
 
 class Domain:
@@ -34,6 +39,7 @@ class Domain:
         self.mac, self.kind, self.uid, self.session = mac, kind, uid, session
         self.name = kind if uid is None else f"{kind}/{uid}"
         self.jobs = {}
+        self.closing = False
         self.agent_socket = f"/private/tmp/com.apple.launchd.{session}/Listeners"
 
     @property
@@ -68,6 +74,11 @@ class Mac:
 
     def later(self, seconds, call):
         return self.loop.call_later(seconds / self.knob("speed"), call)
+
+    @staticmethod
+    def moment(most):
+        """Seconds of ours, by chance: what goes well only as long as launchd is quick is to fail now and then."""
+        return random.uniform(0, most)
 
     def log(self, text):
         print(f"launchd: {text}", flush=True)
@@ -116,13 +127,25 @@ class Mac:
 
     def background_login(self, uid):
         """By sshd. Third-party agents are not loaded then, not even after a reboot (nix-community/home-manager#9656)."""
-        if uid != 0 and f"user/{uid}" not in self.domains:
+        if self.knob("no-user-domain"):
+            self.domains.pop(f"user/{uid}", None)
+        elif uid != 0 and f"user/{uid}" not in self.domains:
             self.add_domain("user", uid)
 
     def logout(self, uid):
-        domain = self.domains.pop(f"gui/{uid}", None)
-        for job in list(domain.jobs.values()) if domain else []:
+        if domain := self.domains.get(f"gui/{uid}"):
+            self.close(domain)
+
+    def close(self, domain):
+        """All its jobs are booted out; it is there until the last of them is gone: launchctl(1), bootout of a domain."""
+        domain.closing = True
+        for job in list(domain.jobs.values()):
             job.boot_out()
+        self.left(domain)
+
+    def left(self, domain):
+        if domain.closing and not domain.jobs:
+            self.domains.pop(domain.name, None)
 
     def load_folder(self, domain, folder):
         if os.path.isdir(folder):
@@ -134,7 +157,7 @@ class Mac:
                     self.log(f"{path} is not loaded: {answer.code}")
 
     def load(self, domain, path):
-        """What must be right about a file and its job; the order of the checks is a guess."""
+        """What must be right about a file and its job, after its domain; the order of the checks is a guess."""
         job = Job(domain, *definition(domain, path))
         if self.overrides(domain).get(job.label):
             raise Answer(119)
@@ -143,9 +166,10 @@ class Mac:
         wanted = {"gui": "Aqua", "user": "Background"}.get(domain.kind)
         if wanted and wanted not in ([sessions] if isinstance(sessions, str) else sessions):
             raise Answer(134)
-        if job.label in domain.jobs:
-            # Loaded already, or on its way out: the definition that is there stays.
-            raise Answer(self.knob("duplicate-code"))
+        if present := domain.jobs.get(job.label):
+            # Loaded already, or on its way out (headroomlabs-ai/headroom#1289: 5): the definition that is there stays.
+            code = self.knob("duplicate-code") or random.choice((5, 17, 37))
+            raise Answer(5 if present.leaving else code, "service already bootstrapped")
         domain.jobs[job.label] = job
         job.evaluate()
 
@@ -175,9 +199,11 @@ def definition(domain, path):
         found = os.lstat(path)
     except OSError:
         raise Answer(2) from None
-    # launchd 842, launchctl.c, path_goodness_check: "Dubious ownership on file (skipping)".
+    # launchd 842, launchctl.c, path_goodness_check: "Dubious ownership on file (skipping)"; what is not called *.plist is
+    # not looked at there.
     owners = (0,) if domain.uid is None else (0, domain.uid)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid not in owners or found.st_mode & 0o022:
+    good = stat.S_ISREG(found.st_mode) and path.endswith(".plist")
+    if not good or found.st_uid not in owners or found.st_mode & 0o022:
         raise Answer(122)
     try:
         with open(path, "rb") as file:
@@ -192,4 +218,10 @@ def definition(domain, path):
         raise Answer(110)
     if not plist.get("Program") and not plist.get("ProgramArguments"):
         raise Answer(111)
+    # UserName counts in the system domain only: launchd.plist(5). launchctl has a number for a name that nobody has.
+    if domain.uid is None and "UserName" in plist:
+        try:
+            pwd.getpwnam(plist["UserName"])
+        except KeyError:
+            raise Answer(114) from None
     return label, path, plist

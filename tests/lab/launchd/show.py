@@ -1,4 +1,4 @@
-"""What `launchctl print` shows, in the layouts of macOS 14 and 26.
+"""What `launchctl print` shows, in the layouts of macOS 12, 14, 26 and 27.
 
 The layouts are those of transcripts that people published in their bug reports; launchctl(1) promises nothing. A block
 is followed by an empty line, indentation is tabs, and a list of properties that is empty leaves a blank at the end.
@@ -19,7 +19,7 @@ SPAWN_TYPES = {"Interactive": "interactive (4)", "Background": "background (5)",
 
 def job(job):
     """One job, as `launchctl print DOMAIN/LABEL` has it."""
-    newer = job.mac.layout == 26
+    newer = job.mac.layout >= 26
     plist = job.plist
     lines = [f"{job.target} = {{"]
 
@@ -93,7 +93,9 @@ def job(job):
         lines.append("")
     if job.job_state:
         say("job state", job.job_state)
-    if newer:
+    if job.mac.layout == 27:
+        say("sanitizer flags", "0x0")
+    if job.mac.layout != 14:
         lines.append("")
     else:
         block("probabilistic guard malloc policy", ["activation rate = 1/1000", "sample rate = 1/0"])
@@ -150,7 +152,8 @@ def domain(domain):
     return "\n".join([*lines, "\t}", "}"]) + "\n"
 
 
-def disabled(overrides):
+def disabled(overrides, layout):
     """Since 13 in words, before as truth of being disabled."""
-    lines = [f'\t\t"{label}" => {"disabled" if off else "enabled"}' for label, off in overrides.items()]
-    return "\n".join(["\tdisabled services = {", *lines, "\t}"]) + "\n"
+    words, tabs = (("true", "false"), "") if layout < 13 else (("disabled", "enabled"), "\t")
+    lines = [f'{tabs}\t"{label}" => {words[0 if off else 1]}' for label, off in overrides.items()]
+    return "\n".join([f"{tabs}disabled services = {{", *lines, f"{tabs}}}"]) + "\n"
