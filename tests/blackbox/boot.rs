@@ -32,7 +32,7 @@ pub(crate) fn subject(bench: &Bench) {
 
 fn nothing_is_promised(bench: &Bench, reason: &str) {
     let before = crontab(bench);
-    let note = format!("web-main does not start at boot: {reason}");
+    let note = format!("web-main: does not start at boot: {reason}");
     bench.unitbee(&["plan"]).exits(2).says(&note).hides("enable");
     bench.unitbee(&["apply"]).exits(0).says(&note).hides("enabled");
     let said = bench.unitbee(&["status"]).exits(0);
