@@ -129,9 +129,7 @@ impl HostError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         if let Self::NoRoot { .. } = self {
-            let line =
-                "a line `ACCOUNT ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets its account do that";
-            return Some(line.into());
+            return Some(super::may_act_as_root("ACCOUNT"));
         }
         let Self::Connect { host, fault, .. } = self else { return None };
         match fault {

@@ -152,6 +152,16 @@ impl SupervisorError {
         }
     }
 
+    /// What a supervisor that has no names for errors refuses.
+    pub(super) fn refused(host: &str, operation: &'static str, unit: &str, refusal: Refusal, detail: String) -> Self {
+        Self::Refused { host: host.to_owned(), operation, unit: Some(unit.to_owned()), refusal, name: None, detail }
+    }
+
+    /// An answer that is missing, or that nobody can read.
+    pub(super) fn unanswered(host: &str, operation: &'static str, detail: String) -> Self {
+        Self::Unanswered { host: host.to_owned(), operation, detail }
+    }
+
     /// Tells whether the supervisor knows no such unit.
     #[must_use]
     pub fn is_no_such_unit(&self) -> bool {

@@ -167,18 +167,11 @@ impl Runner {
     }
 
     fn refused(&self, operation: &'static str, unit: &str, refusal: Refusal, detail: String) -> SupervisorError {
-        SupervisorError::Refused {
-            host: self.host.name().to_owned(),
-            operation,
-            unit: Some(unit.to_owned()),
-            refusal,
-            name: None,
-            detail,
-        }
+        SupervisorError::refused(self.host.name(), operation, unit, refusal, detail)
     }
 
     fn unanswered(&self, operation: &'static str, detail: String) -> SupervisorError {
-        SupervisorError::Unanswered { host: self.host.name().to_owned(), operation, detail }
+        SupervisorError::unanswered(self.host.name(), operation, detail)
     }
 }
 

@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use thiserror::Error;
 
+use crate::host::may_act_as_root;
 use crate::supervisor::launchd;
 
 /// Why there is no plan: what must be decided or mended by somebody first.
@@ -105,9 +106,7 @@ impl Obstacle {
             }
             Self::WrongMachine { .. } => Some("build it for the host's system and processor".into()),
             Self::Unsigned { path, .. } => Some(format!("sign it on a Mac: `codesign --sign - {path}`")),
-            Self::NoRoot { user, .. } => {
-                Some(format!("a line `{user} ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets it"))
-            }
+            Self::NoRoot { user, .. } => Some(may_act_as_root(user)),
             Self::ForeignJob { target, .. } => {
                 Some(format!("rename the service, or unload that one on the host: `launchctl bootout {target}`"))
             }

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::answer::TEARING_DOWN;
+use crate::host::may_act_as_root;
 
 /// Why a job is not as it was asked to be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -124,9 +125,7 @@ impl Fault {
                 "log in at the screen of the host, or give the service `scope = \"system\"`".into()
             }
             Self::RootsAgent => "reach the host as the user that is to run it, or give it `scope = \"system\"`".into(),
-            Self::NoRoot { user, .. } => {
-                format!("a line `{user} ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets it")
-            }
+            Self::NoRoot { user, .. } => may_act_as_root(user),
             Self::OtherUser { user, .. } => format!("reach the host as {user}, or give the service another name"),
             Self::Silent { .. } => {
                 "`launchctl print system` on the host shows whether launchd answers at all; if not, reboot it".into()

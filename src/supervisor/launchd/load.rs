@@ -6,10 +6,10 @@ use tokio::time::{Instant, sleep};
 
 use super::answer::{Said, gist};
 use super::look::{self, Scope};
-use super::{Fault, LEAST, Launchd, Place, SHORT, as_root};
+use super::{Fault, LEAST, Launchd, Place, SHORT, as_root, log};
 use crate::host::{Command, HostError};
 use crate::supervisor::poll::POLL;
-use crate::supervisor::{Definition, JobEnd, SupervisorError, Unseen, layout};
+use crate::supervisor::{Definition, JobEnd, SupervisorError, Unseen};
 
 /// How long a job may be loaded and not started before it is kicked.
 const UNSTARTED: Duration = Duration::from_secs(3);
@@ -68,7 +68,7 @@ impl Launchd {
             match (step.as_str(), said.code) {
                 ("bootstrap", 0) => return Ok(()),
                 ("log", _) => {
-                    let path = self.log(unit);
+                    let path = log::path(&self.facts, unit);
                     return Err(self.fault("start", unit, Fault::Log { path, said: gist(&said.words) }));
                 }
                 ("note", _) => {
@@ -120,7 +120,7 @@ impl Launchd {
         let label = crate::service::render::launchd::label(unit);
         let note = if place.stays_disabled { self.note(unit) } else { String::new() };
         let command = Command::new("sh")
-            .args(["-c", script, "sh", &self.log(unit), &place.domain, &label, &place.path, &note])
+            .args(["-c", script, "sh", &log::path(&self.facts, unit), &place.domain, &label, &place.path, &note])
             .args(as_root(&place.domain).iter().copied())
             .deadline(SHORT);
         let output =
@@ -130,11 +130,7 @@ impl Launchd {
             let (step, code) = head.split_once(' ')?;
             Some((step.to_owned(), Said { code: code.parse().ok()?, words: words.to_owned() }))
         });
-        told.ok_or_else(|| SupervisorError::Unanswered {
-            host: self.host.name().to_owned(),
-            operation: "load a job",
-            detail: gist(&String::from_utf8_lossy(&output.stderr)),
-        })
+        told.ok_or_else(|| self.unanswered("load a job", &output))
     }
 
     /// What launchd may have against a property list, and what mends it: it takes files of root and of the domain's owner
@@ -205,10 +201,6 @@ impl Launchd {
             Err(SupervisorError::Launchd { fault: Fault::Silent { .. }, .. }) => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    fn log(&self, unit: &str) -> String {
-        layout::absolute(&layout::job_log(unit), &self.facts).unwrap_or_default().into_string()
     }
 }
 

@@ -34,6 +34,6 @@ pub fn read(facts: &Facts, unit: &str, lines: u32, follow: bool) -> Command {
     Command::new("sh").args(["-c", READ, "sh", &path(facts, unit), &lines.to_string(), follow]).env("LC_ALL", "C")
 }
 
-fn path(facts: &Facts, unit: &str) -> String {
+pub(super) fn path(facts: &Facts, unit: &str) -> String {
     layout::absolute(&layout::job_log(unit), facts).unwrap_or_default().into_string()
 }

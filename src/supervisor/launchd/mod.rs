@@ -34,7 +34,7 @@ use super::clock::Clock;
 use super::poll::POLL;
 use super::{Definition, JobEnd, Refusal, SupervisorError, UnitStatus, Unseen, Whom, layout};
 use crate::host::process::Signal;
-use crate::host::{Ask, Command, Facts, FileFound, Host, HostError, Query};
+use crate::host::{Ask, Command, Facts, FileFound, Host, HostError, Output, Query};
 use crate::service::spec::Logs;
 
 /// The domain that is root's.
@@ -433,11 +433,7 @@ impl Launchd {
         let output = self.host.run(&command).await.map_err(|error| self.silent(error, words))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let (code, words) = text.split_once(' ').unwrap_or_default();
-        let unread = || SupervisorError::Unanswered {
-            host: self.host.name().to_owned(),
-            operation: "call launchctl",
-            detail: gist(&String::from_utf8_lossy(&output.stderr)),
-        };
+        let unread = || self.unanswered("call launchctl", &output);
         Ok(Said { code: code.parse().map_err(|_| unread())?, words: words.to_owned() })
     }
 
@@ -451,14 +447,11 @@ impl Launchd {
     }
 
     fn refused(&self, operation: &'static str, unit: &str, refusal: Refusal, detail: String) -> SupervisorError {
-        SupervisorError::Refused {
-            host: self.host.name().to_owned(),
-            operation,
-            unit: Some(unit.to_owned()),
-            refusal,
-            name: None,
-            detail,
-        }
+        SupervisorError::refused(self.host.name(), operation, unit, refusal, detail)
+    }
+
+    fn unanswered(&self, operation: &'static str, output: &Output) -> SupervisorError {
+        SupervisorError::unanswered(self.host.name(), operation, gist(&String::from_utf8_lossy(&output.stderr)))
     }
 
     /// What a call came to that launchctl, or sudo before it, refused.
