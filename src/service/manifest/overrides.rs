@@ -14,6 +14,8 @@ const RESTART: &str = "use `restart.when`";
 const DELAY: &str = "use `restart.delay` and `restart.max_delay`";
 const GIVE_UP: &str = "use `restart.give_up_after`";
 const STOP: &str = "use `stop.drain` and `stop.term`";
+/// With either key launchd ends an idle program by KILL, and TERM is ignored.
+const TERM: &str = "leave it out; a service is ended by TERM, and may say `stop.drain` and `stop.term`";
 const ENABLE: &str = "leave it out; `unitbee enable` and `unitbee disable` decide it";
 const LOGS: &str = "use `logs`";
 
@@ -74,7 +76,11 @@ const INSTALL: &[(&str, &str)] = &[
 ];
 
 const LAUNCHD: &[(&str, &str)] = &[
+    // What stays of a service would keep its port, and be nobody's.
+    ("AbandonProcessGroup", "leave it out; nothing of a service outlives it"),
     ("Disabled", ENABLE),
+    ("EnablePressuredExit", TERM),
+    ("EnableTransactions", TERM),
     ("EnvironmentVariables", ENV),
     ("ExitTimeOut", STOP),
     ("GroupName", AS_INSTALLER),
@@ -87,6 +93,8 @@ const LAUNCHD: &[(&str, &str)] = &[
     ("Program", COMMAND),
     ("ProgramArguments", COMMAND),
     ("RunAtLoad", ENABLE),
+    // It would take an agent away from the keychain of who is logged in.
+    ("SessionCreate", "leave it out; it runs in the session of the user who installs it"),
     ("SoftResourceLimits", "use `limits.nofile`"),
     ("StandardErrorPath", LOGS),
     ("StandardOutPath", LOGS),
@@ -144,6 +152,11 @@ mod tests {
         assert_eq!(instead_of_systemd("Service", "execstart"), Some(COMMAND));
         assert_eq!(instead_of_systemd("Install", "WantedBy"), Some(ENABLE));
         assert_eq!(instead_of_launchd("KeepAlive"), Some(RESTART));
+        assert_eq!(instead_of_launchd("EnableTransactions"), Some(TERM));
+        assert_eq!(instead_of_launchd("enablepressuredexit"), Some(TERM));
+        for key in ["AbandonProcessGroup", "SessionCreate"] {
+            assert!(instead_of_launchd(key).is_some_and(|instead| instead.starts_with("leave it out; ")), "{key}");
+        }
     }
 
     #[test]
