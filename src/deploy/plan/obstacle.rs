@@ -105,7 +105,11 @@ impl Obstacle {
                 Some("install it there, or name a file of this machine with a `/` in its path".into())
             }
             Self::WrongMachine { .. } => Some("build it for the host's system and processor".into()),
-            Self::Unsigned { path, .. } => Some(format!("sign it on a Mac: `codesign --sign - {path}`")),
+            Self::Unsigned { path, .. } => {
+                // A path with NUL in it, which is all that cannot be quoted, would not have been read.
+                let path = shlex::try_quote(path.as_str()).unwrap_or_default();
+                Some(format!("sign it on a Mac: `codesign --sign - {path}`"))
+            }
             Self::NoRoot { user, .. } => Some(may_act_as_root(user)),
             Self::ForeignJob { target, .. } => {
                 Some(format!("rename the service, or unload that one on the host: `launchctl bootout {target}`"))
@@ -114,5 +118,17 @@ impl Obstacle {
             Self::OtherUser { user, .. } => Some(format!("reach the host as {user}, or give the service another name")),
             Self::Render { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_pasted_whatever_the_path() {
+        let hint = |path: &str| Obstacle::Unsigned { unit: "web-main".into(), path: path.into() }.hint().unwrap();
+        assert_eq!(hint("/work/tool"), "sign it on a Mac: `codesign --sign - /work/tool`");
+        assert_eq!(hint("/my work/$(x)"), "sign it on a Mac: `codesign --sign - '/my work/$(x)'`");
     }
 }
