@@ -134,7 +134,7 @@ pub enum Answer {
     Crontab(Option<Crontab>),
     /// Whether somebody does.
     Listening(bool),
-    /// What it printed; `None` on a host of another system.
+    /// What it printed; `None` where it was not run, as on a host of another system.
     Script(Option<Vec<u8>>),
 }
 

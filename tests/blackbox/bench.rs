@@ -57,7 +57,8 @@ impl Bench {
         let host = LabHost::up_with(&name, target.base, target.options)?;
         let bench = Self { target, host, project: Project::new(target), there: RefCell::default(), _turn: turn };
         if target.reach == Reach::Here {
-            let program = std::fs::read(&*STRIPPED).unwrap();
+            let program = if target.domain().is_some() { &*OF_A_MAC } else { &*STRIPPED };
+            let program = std::fs::read(program).unwrap();
             bench.pour("cat >/usr/local/bin/unitbee; chmod 755 /usr/local/bin/unitbee", &program);
             // The sshd is only the bench's own way in: many at once are to meet at unitbee, not at it.
             bench.sshd("MaxStartups 100\nMaxSessions 100\n");
@@ -114,7 +115,7 @@ impl Bench {
         command.arg("-F").arg(&self.host.ssh_config).args(["-o", "BatchMode=yes", "-o", "ControlMaster=auto"]);
         command.arg("-o").arg(format!("ControlPath={}", self.project.socket().display()));
         command.args(["-o", "ControlPersist=60", &self.host.name]);
-        command.arg(format!("cd /srv/work && . ./.env && NO_COLOR=1 exec unitbee {line}"));
+        command.arg(format!("cd /srv/work && . ./.env && NO_COLOR=1 exec /usr/local/bin/unitbee {line}"));
         command
     }
 

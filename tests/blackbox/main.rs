@@ -61,8 +61,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use self::bench::Bench;
 use self::target::{
-    HERE, MAC, MAC_DAEMON, MAC_HEADLESS, NO_POLKIT, RUNNER, RUNNER_BUSYBOX, RUNNER_BUSYBOX_CRON, RUNNER_CGROUP,
-    RUNNER_CRON, RUNNER_HERE, SYSTEMD_247, SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target, VM,
+    HERE, MAC, MAC_DAEMON, MAC_HEADLESS, MAC_HERE, NO_POLKIT, RUNNER, RUNNER_BUSYBOX, RUNNER_BUSYBOX_CRON,
+    RUNNER_CGROUP, RUNNER_CRON, RUNNER_HERE, SYSTEMD_247, SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target, VM,
 };
 
 type Subject = fn(&Bench);
@@ -104,6 +104,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("check", check::subject, &[&SYSTEMD_262, &HERE, &RUNNER_BUSYBOX, &MAC]),
     ("converge", converge::subject, ALL),
     ("crash", crash::subject, ALL),
+    ("crash", crash::subject, &[&MAC_HERE]),
     ("crowd", crowd::subject, EACH),
     // The library runs here.
     (
@@ -124,7 +125,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("killed", killed::subject, EACH),
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
-    ("lifecycle", lifecycle::subject, &[&RUNNER_CRON]),
+    ("lifecycle", lifecycle::subject, &[&RUNNER_CRON, &MAC_HERE]),
     ("limits", limits::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("logs", logs::subject, EACH),
     ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262, &MAC]),

@@ -123,6 +123,9 @@ pub(crate) static MAC_HEADLESS: Target = mac("mac-headless", &["--kind", "mac", 
 /// The same; its services are the system's, and its user may act as root.
 pub(crate) static MAC_DAEMON: Target = mac("mac-daemon", &["--kind", "mac", "--headless"], "system");
 
+/// A Mac that unitbee itself runs on, for the one who is at its screen.
+pub(crate) static MAC_HERE: Target = Target { reach: Reach::Here, ..mac("mac-here", &["--kind", "mac"], "gui/1000") };
+
 const fn mac(name: &'static str, options: &'static [&'static str], domain: &'static str) -> Target {
     Target { manager: Manager::Launchd(domain), ..over_ssh(name, "trixie", options) }
 }

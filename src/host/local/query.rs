@@ -33,7 +33,7 @@ pub(super) fn observe(host: &str, query: &Query) -> Result<Observation, HostErro
 }
 
 fn facts(places: &Places) -> Facts {
-    let (os, arch) = system();
+    let (os, arch) = system().clone();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     Facts {
         os,
@@ -56,13 +56,16 @@ fn facts(places: &Places) -> Facts {
     }
 }
 
-/// Returns the names of the system and of its processor.
-fn system() -> (String, String) {
-    let told = if told::has_proc() { None } else { told::system() };
-    told.unwrap_or_else(|| {
-        let system = rustix::system::uname();
-        (system.sysname().to_string_lossy().into_owned(), system.machine().to_string_lossy().into_owned())
-    })
+/// Returns the names of the system and of its processor: whatever depends on them asks here, and so gets the same answer.
+fn system() -> &'static (String, String) {
+    static SYSTEM: LazyLock<(String, String)> = LazyLock::new(|| {
+        let told = if told::has_proc() { None } else { told::system() };
+        told.unwrap_or_else(|| {
+            let system = rustix::system::uname();
+            (system.sysname().to_string_lossy().into_owned(), system.machine().to_string_lossy().into_owned())
+        })
+    });
+    &SYSTEM
 }
 
 /// Returns what tells this boot from every other; empty where the kernel does not say.
@@ -249,7 +252,7 @@ fn contents(folder: &Utf8Path) -> io::Result<BTreeMap<String, Option<Vec<u8>>>> 
 
 /// Tells whether runners may be at work here, or will be.
 fn is_for_runners(there: &Utf8Path) -> bool {
-    there.exists() || (rustix::system::uname().sysname() == c"Linux" && !Path::new("/run/systemd/system").is_dir())
+    there.exists() || (system().0 == "Linux" && !Path::new("/run/systemd/system").is_dir())
 }
 
 fn processes(there: &Utf8Path) -> io::Result<Table> {
@@ -284,12 +287,12 @@ fn crontab(there: &Utf8Path) -> io::Result<Option<Crontab>> {
     Ok((told.status.success() || has_none()).then_some(Crontab::Lines(told.stdout)))
 }
 
-fn script(system: &str, text: &str, args: &[String]) -> Option<Vec<u8>> {
-    if rustix::system::uname().sysname().to_bytes() != system.as_bytes() {
+fn script(of: &str, text: &str, args: &[String]) -> Option<Vec<u8>> {
+    if system().0 != of {
         return None;
     }
     let told = Command::new("sh").args(["-c", text, "sh"]).args(args).stdin(Stdio::null()).output();
-    Some(told.map(|told| told.stdout).unwrap_or_default())
+    told.ok().map(|told| told.stdout)
 }
 
 fn listeners(folder: &Utf8Path) -> Vec<Listener> {

@@ -36,6 +36,9 @@ pub enum Fault {
         /// Whose.
         user: String,
     },
+    /// The host did not run the script that asks launchd.
+    #[error("launchd was not asked: the host does not run the script that does it")]
+    NotAsked,
     /// A call hangs.
     #[error("`{call}` did not come back within {seconds} s")]
     Silent {
@@ -127,6 +130,7 @@ impl Fault {
             Self::RootsAgent => "reach the host as the user that is to run it, or give it `scope = \"system\"`".into(),
             Self::NoRoot { user, .. } => may_act_as_root(user),
             Self::OtherUser { user, .. } => format!("reach the host as {user}, or give the service another name"),
+            Self::NotAsked => "`uname -s; sh -c :` on the host must say Darwin, and nothing else".into(),
             Self::Silent { .. } => {
                 "`launchctl print system` on the host shows whether launchd answers at all; if not, reboot it".into()
             }

@@ -41,6 +41,8 @@ pub struct Look {
     said: BTreeMap<String, Said>,
     /// The processes of the account, where they were told.
     processes: Option<Processes>,
+    /// Whether the script was run at all.
+    was_asked: bool,
     is_whole: bool,
     /// Labels of jobs that are to be disabled again.
     again: BTreeSet<String>,
@@ -91,7 +93,7 @@ impl Look {
     #[must_use]
     pub fn read(answer: &Answer) -> Option<Self> {
         let Answer::Script(told) = answer else { return None };
-        let mut look = Self::default();
+        let mut look = Self { was_asked: told.is_some(), ..Self::default() };
         let mut rest = told.as_deref().unwrap_or_default();
         while let Some((name, said, after)) = record(rest) {
             rest = after;
@@ -112,6 +114,9 @@ impl Look {
     pub(in crate::supervisor) fn check(&self, host: &str, unit: &str) -> Result<(), SupervisorError> {
         if self.is_whole {
             return Ok(());
+        }
+        if !self.was_asked {
+            return Err(fault(host, unit, Fault::NotAsked));
         }
         let call = match self.hangs.as_deref() {
             Some("root") => "sudo -n true".to_owned(),
@@ -360,6 +365,12 @@ mod tests {
             let error = look.check("mac", "a").unwrap_err().to_string();
             assert_eq!(error, format!("look at a on mac: `{call}` did not come back within 20 s"));
         }
+    }
+
+    #[test]
+    fn a_look_that_was_not_made_is_none_that_hangs() {
+        let error = Look::read(&Answer::Script(None)).unwrap().check("mac", "a").unwrap_err().to_string();
+        assert_eq!(error, "look at a on mac: launchd was not asked: the host does not run the script that does it");
     }
 
     #[test]
