@@ -16,8 +16,10 @@ use super::event::{Event, Sink};
 use super::machine::Machine;
 use super::plan::Plan;
 use super::release::Wanted;
-use crate::host::{Command, End, Host, HostError, printable};
+use crate::host::{Command, End, Host, HostError, Output, printable};
+use crate::service::render::launchd;
 use crate::service::spec::EnvName;
+use crate::supervisor::Manager;
 
 /// How long the run may take. macOS looks a program over when it is run for the first time.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -25,12 +27,21 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// `SIGKILL`.
 const KILL: i32 = 9;
 
+/// What [`IN_FOLDER`] exits with where there is no way into the folder: the code that systemd has for it.
+const NO_FOLDER: i32 = 200;
+
 /// Goes to the folder that is the first argument and becomes the rest, in an environment that has nothing of who calls:
 /// here that would be a shell with secrets in it.
-const IN_FOLDER: &str = r#"cd "$1" && shift && exec env -i HOME="$HOME" USER="$(id -un)" PATH="$PATH" "$@""#;
+const IN_FOLDER: &str = r#"cd "$1" || exit 200; shift && exec env -i HOME="$HOME" USER="$(id -un)" PATH="$PATH" "$@""#;
 
 /// Becomes its arguments; for the sake of programs that have a `=` in their path, which env(1) would set.
 const BECOME: &str = r#"exec "$@""#;
+
+const ENDS_BY_ITSELF: &str =
+    "`check` is for arguments with which the program says something short and ends by itself: `--version`, say";
+
+const CHANGED_AFTER_SIGNING: &str =
+    "macOS kills a program that was changed after it was signed: sign it last, `codesign --force --sign - FILE`";
 
 /// A program that is tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,6 +58,9 @@ pub struct Check {
     /// What is set in its environment; no secrets.
     #[serde(skip)]
     env: BTreeMap<EnvName, String>,
+    /// `PATH` where `env` sets none and it is not that of who calls.
+    #[serde(skip)]
+    path: Option<&'static str>,
     /// What the program is for, where it is shipped and we know it.
     #[serde(skip)]
     machine: Option<Machine>,
@@ -70,7 +84,7 @@ pub struct CheckError {
 impl Check {
     /// The check of a unit whose program is at `program`, run in the home where the unit names no folder; `None` where its
     /// manifest wants none.
-    pub(super) fn of(wanted: &Wanted, program: &Utf8Path, home: &Utf8Path) -> Option<Self> {
+    pub(super) fn of(wanted: &Wanted, program: &Utf8Path, home: &Utf8Path, manager: Manager) -> Option<Self> {
         let spec = &wanted.spec;
         Some(Self {
             unit: spec.unit.to_string(),
@@ -78,6 +92,7 @@ impl Check {
             args: spec.check.clone()?,
             dir: spec.working_dir.as_deref().unwrap_or(home).to_owned(),
             env: spec.env.clone(),
+            path: (manager == Manager::Launchd).then_some(launchd::PATH),
             machine: wanted.payload.as_ref().and_then(|payload| payload.machine.clone()),
         })
     }
@@ -88,36 +103,49 @@ impl Check {
     }
 
     async fn run(&self, host: &dyn Host) -> Result<String, ApplyError> {
-        let set = self.env.iter().map(|(name, value)| format!("{name}={value}"));
+        let path = self.path.map(|path| format!("PATH={path}"));
+        let set = path.into_iter().chain(self.env.iter().map(|(name, value)| format!("{name}={value}")));
         let command = Command::new("sh").args(["-c", IN_FOLDER, "sh", self.dir.as_str()]).args(set);
+        // env(1) looks for what it becomes in the `PATH` that it has just set, which need not lead to a shell.
         let command =
-            command.args(["sh", "-c", BECOME, "sh", self.program.as_str()]).args(&self.args).deadline(DEADLINE);
-        let (ended, end) = match host.run(&command).await {
+            command.args(["/bin/sh", "-c", BECOME, "sh", self.program.as_str()]).args(&self.args).deadline(DEADLINE);
+        let (ended, hint) = match host.run(&command).await {
             Ok(output) if output.success() => {
                 let first = output.stdout.split(|byte| *byte == b'\n').next().unwrap_or_default();
                 return Ok(printable(first.trim_ascii()));
             }
-            Ok(output) => {
-                let how = match output.end {
-                    End::Exit(code) => format!("exited with {code}"),
-                    End::Signal(signal) => format!("was ended by signal {signal}"),
-                    End::NotFound => "found no sh".to_owned(),
-                };
-                let said = output.last_words().map_or_else(String::new, |words| format!(": {words}"));
-                (format!("{how}{said}"), Some(output.end))
+            Ok(output) => self.failed(&output),
+            Err(HostError::Deadline { .. }) => {
+                (format!("did not end within {} s", DEADLINE.as_secs()), Some(ENDS_BY_ITSELF.to_owned()))
             }
-            Err(HostError::Deadline { .. }) => (format!("did not end within {} s", DEADLINE.as_secs()), None),
+            Err(HostError::TooMuch { limit, .. }) => {
+                (format!("wrote more than {} MiB", limit >> 20), Some(ENDS_BY_ITSELF.to_owned()))
+            }
             Err(error) => return Err(error.into()),
         };
         let (unit, command) = (self.unit.clone(), printable(self.to_string().as_bytes()));
-        Err(CheckError { unit, command, host: host.name().to_owned(), ended, hint: self.hint(end) }.into())
+        Err(CheckError { unit, command, host: host.name().to_owned(), ended, hint }.into())
     }
 
-    fn hint(&self, end: Option<End>) -> Option<String> {
-        let is_mac = self.machine.as_ref().is_some_and(Machine::is_for_mac);
-        (is_mac && end == Some(End::Signal(KILL))).then(|| {
-            "macOS kills a program that was changed after it was signed: sign it last, `codesign --force --sign - FILE`".into()
-        })
+    /// How a run ended that did not succeed, and what helps.
+    fn failed(&self, output: &Output) -> (String, Option<String>) {
+        let words = output.last_words();
+        let said = words.as_ref().map_or_else(String::new, |words| format!(": {words}"));
+        match output.end {
+            End::Exit(NO_FOLDER) if words.is_some_and(|words| words.contains(self.dir.as_str())) => {
+                let dir = shlex::try_quote(self.dir.as_str()).unwrap_or_default();
+                let hint =
+                    format!("the service runs in `working_dir`, which must be there: `mkdir -p {dir}` on the host");
+                (format!("did not get into {}{said}", self.dir), Some(hint))
+            }
+            End::Exit(code) => (format!("exited with {code}{said}"), None),
+            End::Signal(signal) => {
+                let is_mac = self.machine.as_ref().is_some_and(Machine::is_for_mac);
+                let hint = (is_mac && signal == KILL).then(|| CHANGED_AFTER_SIGNING.to_owned());
+                (format!("was ended by signal {signal}{said}"), hint)
+            }
+            End::NotFound => (format!("found no sh{said}"), None),
+        }
     }
 }
 

@@ -225,7 +225,8 @@ impl Planner<'_> {
             let content = Content::Bytes(PROGRAM.text.clone().into_bytes());
             self.plan.batch.puts.push(Put { path: runner, mode: 0o644, content });
         }
-        if let Some(check) = Check::of(wanted, &draft.record.program, &self.observed.facts.home)
+        let manager = self.observed.choice.manager;
+        if let Some(check) = Check::of(wanted, &draft.record.program, &self.observed.facts.home, manager)
             && !self.plan.checks.iter().any(|other| other.is_same_run(&check))
         {
             self.plan.checks.push(check);

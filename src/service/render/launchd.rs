@@ -37,6 +37,9 @@ const EXEC_MAX: usize = (1 << 20) - (64 << 10);
 /// Longest time that is written; nobody has seen what launchd makes of more bits.
 const LONGEST: u64 = i32::MAX.unsigned_abs() as u64;
 
+/// `PATH` of a job whose definition sets none: the `default environment` of every transcript of launchctl-print.
+pub const PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
+
 /// Launchd's own `ThrottleInterval`.
 const THROTTLE: Duration = Duration::from_secs(10);
 
