@@ -100,6 +100,8 @@ Host $name
   UserKnownHostsFile $dir/known_hosts
   StrictHostKeyChecking yes
 END
+  # An emulated sshd takes seconds to greet, and many while the machine under it is busy.
+  [[ $(host_get "$name" machine) != vm ]] || printf '  ConnectTimeout 60\n' >>"$dir/ssh_config"
 }
 
 # What makes a root file system this host and no other.
