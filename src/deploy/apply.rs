@@ -278,6 +278,8 @@ async fn carry_out(
     let mut plan = plan;
     check::run(host.as_ref(), &mut plan, events).await?;
     let mut outcome = if plan.only_lingers() { Outcome::Unchanged } else { Outcome::Changed };
+    // What cannot be brought there ends nothing.
+    host::stage_as_root(host.as_ref(), &plan.roots).await?;
     let left = take_away(host, &plan, &site.facts, events).await?;
     // Before anything else, because it fails as a whole.
     if plan.changes_files() {

@@ -33,7 +33,7 @@ pub use self::query::{
     Answer, Ask, Base, Cgroup, Crontab, Entry, Facts, FileFound, HostPath, Listener, Observation, Process, Query, Table,
 };
 pub use self::relay::{Relay, RelayFault};
-pub use self::root::{change_as_root, is_by_sudo, may_act_as_root};
+pub use self::root::{change_as_root, is_by_sudo, may_act_as_root, stage_as_root};
 
 /// A program and its arguments: never a shell line.
 #[derive(Clone)]

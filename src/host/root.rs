@@ -2,34 +2,48 @@
 
 use super::{Batch, Command, Content, Host, HostError, HostPath, Output, printable};
 
-/// Writes standard input, which has `$2` bytes, to the file `$1`, which is then root's and for all to read, by a rename. What
-/// one that was killed has left is by a name that launchd does not read, and the next one writes over it.
-const PUT: &str = r#"
-name=${1##*/}
-new=${1%/*}/.unitbee.${name%.*}
-trap 'rm -f "$new"' EXIT
+/// The name of a file until it is whole: one that launchd does not read. What one that was killed has left there, the next
+/// one writes over.
+const NEW: &str = "name=${1##*/} new=${1%/*}/.unitbee.${name%.*}";
+
+/// Writes standard input, which has `$2` bytes, beside the file `$1`; it is then root's and for all to read.
+const STAGE: &str = r#"
+whole=
+trap '[ -n "$whole" ] || rm -f "$new"' EXIT
 umask 022
 cat >"$new" || exit
 [ $(($(wc -c <"$new"))) -eq "$2" ] || { echo "it did not arrive whole" >&2 && exit 1; }
-chown 0:0 "$new" && chmod 644 "$new" && sync && mv -f "$new" "$1"
+chown 0:0 "$new" && chmod 644 "$new" && sync && whole=1
 "#;
 
-/// Removes the file `$1`, and what a write of it may have left.
-const REMOVE: &str = r#"name=${1##*/}; rm -f "$1" "${1%/*}/.unitbee.${name%.*}""#;
+/// Puts the file `$1` in place, at one stroke.
+const PUT: &str = r#"mv -f "$new" "$1""#;
 
-/// Carries out a change of files that are root's: one exchange for each of them.
-pub async fn change_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostError> {
+/// Removes the file `$1`, and what a write of it may have left.
+const REMOVE: &str = r#"rm -f "$1" "$new""#;
+
+/// Brings files that are root's to the host without putting them in place; one exchange for each of them.
+pub async fn stage_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostError> {
     for put in &batch.puts {
         let Content::Bytes(bytes) = &put.content else { continue };
         let path = absolute(&put.path);
-        let command = sudo(PUT, &path).arg(bytes.len().to_string()).stdin(bytes.as_slice());
+        let command = sudo(STAGE, &path).arg(bytes.len().to_string()).stdin(bytes.as_slice());
         done(host, format!("write {path}"), &host.run(&command).await?)?;
     }
-    for gone in &batch.removes {
-        let path = absolute(gone);
-        done(host, format!("remove {path}"), &host.run(&sudo(REMOVE, &path)).await?)?;
+    Ok(())
+}
+
+/// Puts files that were [staged](stage_as_root) in place and removes others; one exchange for each of them.
+pub async fn change_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostError> {
+    for (step, script, path) in steps(batch) {
+        done(host, format!("{step} {path}"), &host.run(&sudo(script, &path)).await?)?;
     }
     Ok(())
+}
+
+fn steps(batch: &Batch) -> impl Iterator<Item = (&'static str, &'static str, String)> {
+    let puts = batch.puts.iter().map(|put| ("put in place", PUT, absolute(&put.path)));
+    puts.chain(batch.removes.iter().map(|gone| ("remove", REMOVE, absolute(gone))))
 }
 
 /// Tells whether these words are sudo's, about somebody whom it does not let.
@@ -48,7 +62,7 @@ pub fn may_act_as_root(account: &str) -> String {
 }
 
 fn sudo(script: &str, path: &str) -> Command {
-    Command::new("sudo").args(["-n", "sh", "-c", script, "sh", path]).env("LC_ALL", "C")
+    Command::new("sudo").args(["-n", "sh", "-c", &format!("{NEW}\n{script}"), "sh", path]).env("LC_ALL", "C")
 }
 
 fn absolute(path: &HostPath) -> String {

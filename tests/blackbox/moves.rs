@@ -1,13 +1,9 @@
 //! A service that goes from one supervisor, or one domain of launchd, to another and back: there are never two copies, and
 //! nothing of the first stays.
 
-use std::time::Duration;
-
 use super::bench::Bench;
 use super::manifest::web;
 use super::target::Manager;
-
-const SOON: Duration = Duration::from_secs(20);
 
 const RUNNER: &[&str] = &["--supervisor", "runner"];
 
@@ -66,6 +62,15 @@ fn between_domains(bench: &Bench) {
 
     wish("system");
     bench.unitbee(&["plan"]).exits(2).says("stop web-main and take it away from launchd");
+    // What there is no room for ends nothing.
+    let full =
+        "mount -t tmpfs -o size=8k none /Library/LaunchDaemons; head -c 1M /dev/zero >/Library/LaunchDaemons/full";
+    bench.root(&format!("{full} 2>/dev/null || true"));
+    let told = "write /Library/LaunchDaemons/com.rbee.web-main.plist";
+    bench.unitbee(&["apply"]).exits(1).says(told).says("No space left on device");
+    assert_eq!(bench.running("web-main"), first);
+    assert_eq!(bench.root("ls -A /Library/LaunchDaemons"), "full\n");
+    bench.root("umount /Library/LaunchDaemons");
     let run = bench.unitbee(&["apply"]).exits(0);
     run.says("stopped web-main by its shutdown URL").says("web-main is healthy after");
     let second = only(bench, first);
@@ -78,7 +83,7 @@ fn between_domains(bench: &Bench) {
     bench.root("mac set sudo false");
     wish("user");
     bench.unitbee(&["apply"]).exits(1).says("a password is required");
-    bench.until("the one is up", SOON, |bench| daemons(bench).lines().count() == 1);
+    assert_eq!(daemons(bench), format!("{second}\n"));
     gone("gui/1000");
     bench.root("mac set sudo true");
     bench.unitbee(&["apply"]).exits(0).says("web-main is healthy after");
