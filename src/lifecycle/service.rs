@@ -204,8 +204,9 @@ impl Service<'_> {
         Ok((stopped, self.start_from(before).await?))
     }
 
-    /// Ends it down the ladder, to start it again.
+    /// Ends it down the ladder, to start it again; not where it is known already that this could not be done.
     pub async fn end(&self) -> Result<Stopped, LifecycleError> {
+        self.supervisor.prepare_start(self.unit).await.map_err(self.failed("start"))?;
         match graceful_shutdown(self.host, self.supervisor, self.unit, self.stop).await {
             Ok(stopped) => Ok(stopped),
             Err(error) => Err(self.or_down(error.into()).await),

@@ -226,6 +226,10 @@ fn unsupervised(seen: &Seen<'_>) -> Option<String> {
 
 fn not_persistent(seen: &Seen<'_>) -> Option<(String, Option<String>)> {
     let status = seen.status;
+    if seen.manager == Some(Manager::Launchd) && seen.file.is_none() && status.is_some_and(|status| status.installed) {
+        let reason = "its property list is gone: launchd knows it until the session ends, and no longer".to_owned();
+        return Some((reason, Some(format!("unitbee apply -H {}", seen.host))));
+    }
     let is_off = seen.manager == Some(Manager::Launchd) && status.is_some_and(|status| !status.enabled);
     if let Some((status, reason)) = status.filter(|_| !is_off).and_then(|status| Some((status, status.no_boot?))) {
         let mend = (seen.manager == Some(Manager::Launchd)).then(|| {

@@ -266,6 +266,14 @@ impl Supervisor {
         }
     }
 
+    /// Makes sure, as far as that can be known, that a unit could be started, before what runs of it is ended.
+    pub async fn prepare_start(&self, unit: &str) -> Result<(), SupervisorError> {
+        match self {
+            Self::Launchd(launchd) => launchd.prepare_start(unit).await,
+            Self::Systemd(_) | Self::Runner(_) => Ok(()),
+        }
+    }
+
     /// Makes sure that a unit of this status can be ended at all before anything is done to it.
     pub async fn prepare_stop(&self, before: &UnitStatus) -> Result<(), SupervisorError> {
         match self {

@@ -25,6 +25,7 @@ pub(crate) fn subject(bench: &Bench) {
     somebody_disabled_it(bench);
     its_file_is_one_that_launchd_does_not_take(bench);
     its_log_cannot_be_written(bench);
+    its_file_was_changed_by_hand(bench);
     gnu_comes_first(bench);
     its_user_leaves_the_screen_and_comes_back(bench);
     it_is_for_root(bench);
@@ -183,6 +184,7 @@ fn its_file_is_one_that_launchd_does_not_take(bench: &Bench) {
 
 fn its_log_cannot_be_written(bench: &Bench) {
     let log = "/home/bee/.local/state/unitbee/log/web-main.log";
+    let pid = bench.running("web-main");
     bench.root(&format!("chown 0:0 {log}; chmod 600 {log}"));
     bench
         .unitbee(&["restart"])
@@ -190,12 +192,40 @@ fn its_log_cannot_be_written(bench: &Bench) {
         .says(&format!("its log {log} cannot be written"))
         .says("Permission denied")
         .says("hint: on the host, see who owns");
+    assert_eq!(bench.running("web-main"), pid, "what runs was ended for nothing");
+    bench.unitbee(&["stop"]).exits(0);
+    bench.unitbee(&["start"]).exits(1).says(&format!("its log {log} cannot be written"));
     bench.root(&format!("chown 1000:1000 {log}"));
     bench.unitbee(&["start"]).exits(0).says("healthy after");
     // Nobody needs to make its folder.
     bench.unitbee(&["stop"]).exits(0);
     bench.root("rm -r /home/bee/.local/state/unitbee/log");
     bench.unitbee(&["start"]).exits(0).says("healthy after");
+}
+
+/// What launchd could not load, or would load as something else, ends nothing that runs.
+fn its_file_was_changed_by_hand(bench: &Bench) {
+    let (path, pid) = (bench.definition_path(), bench.running("web-main"));
+    let good = bench.sh(&format!("cat {path}"));
+    let changes = [
+        ("sed -i s/com.rbee.web-main/com.rbee.other/", "its Label is not com.rbee.web-main", "`unitbee apply --take`"),
+        ("sed -i s/ProgramArguments/Arguments/", "it names no program", "`unitbee apply --take`"),
+        ("sed -i s/Aqua/Moon/", "it is not for sessions of type Aqua", "`unitbee apply --take`"),
+        ("sed -i 1,5d", "it is no property list", "`rm /home/bee/Library/LaunchAgents/"),
+        ("chmod 666", "others may write it", "`chmod 644 "),
+        ("rm", "it is not there", "`unitbee apply`"),
+    ];
+    for (change, cause, mend) in changes {
+        bench.sh(&format!("{change} {path}"));
+        fails(bench.unitbee(&["restart"]), cause, mend);
+        assert_eq!(bench.running("web-main"), pid, "after {change}");
+        assert_eq!(bench.processes("web-main").len(), 1, "after {change}");
+        if change == "rm" {
+            bench.unitbee(&["status"]).says("its property list is gone").says("mend: unitbee apply");
+        }
+        bench.pour(&format!("cat >{path}; chmod 644 {path}; chown 1000:1000 {path}"), good.as_bytes());
+    }
+    bench.unitbee(&["plan"]).exits(0);
 }
 
 fn its_user_leaves_the_screen_and_comes_back(bench: &Bench) {

@@ -66,7 +66,7 @@ pub enum Fault {
         said: String,
     },
     /// The property list is one that launchd does not take.
-    #[error("launchd does not take {path}: {why} ({said})")]
+    #[error("launchd does not take {path}: {why}{}", said.as_ref().map_or_else(String::new, |said| format!(" ({said})")))]
     File {
         /// Path there.
         path: String,
@@ -74,8 +74,8 @@ pub enum Fault {
         why: String,
         /// What mends it.
         mend: String,
-        /// What launchctl said.
-        said: String,
+        /// What launchctl said, where it was asked.
+        said: Option<String>,
     },
     /// It stays disabled although it was enabled.
     #[error("{target} is disabled, and enabling it changes nothing")]

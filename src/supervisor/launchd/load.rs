@@ -8,6 +8,8 @@ use super::answer::{Said, gist};
 use super::look::{self, Scope};
 use super::{Fault, LEAST, Launchd, Place, SHORT, as_root, log};
 use crate::host::{Command, HostError};
+use crate::service::render::header;
+use crate::service::render::launchd::label;
 use crate::supervisor::poll::POLL;
 use crate::supervisor::{Definition, JobEnd, SupervisorError, Unseen};
 
@@ -22,6 +24,9 @@ const THROTTLE: u64 = 10;
 
 /// How often what is loaded by another definition is unloaded before one gives in.
 const CLEARINGS: u32 = 3;
+
+/// Makes sure that the file which is its argument can be written to.
+const OPEN: &str = r#"umask 077; mkdir -p "${1%/*}" && true >>"$1""#;
 
 /// What became of a job that was loaded.
 enum Spawned {
@@ -101,9 +106,9 @@ impl Launchd {
                 return Err(self.fault("start", unit, Fault::Disabled { target: place.target.clone() }));
             }
             if let Some((why, mend)) =
-                self.what_is_wrong(place, seen.file(0).map(|(_, file)| &file.content[..])).await?
+                self.what_is_wrong(unit, place, seen.file(0).map(|(_, file)| &file.content[..])).await?
             {
-                let fault = Fault::File { path: place.path.clone(), why, mend, said: gist(&said.words) };
+                let fault = Fault::File { path: place.path.clone(), why, mend, said: Some(gist(&said.words)) };
                 return Err(self.fault("start", unit, fault));
             }
             if !said.may_pass() || begun.elapsed() > LEAST {
@@ -117,7 +122,7 @@ impl Launchd {
     /// Makes sure of its log, enables and loads it; the step that this came to.
     async fn call_bootstrap(&self, unit: &str, place: &Place) -> Result<(String, Said), SupervisorError> {
         let script = include_str!("../../../templates/launchd/load.sh");
-        let label = crate::service::render::launchd::label(unit);
+        let label = label(unit);
         let note = if place.stays_disabled { self.note(unit) } else { String::new() };
         let command = Command::new("sh")
             .args(["-c", script, "sh", &log::path(&self.facts, unit), &place.domain, &label, &place.path, &note])
@@ -133,10 +138,39 @@ impl Launchd {
         told.ok_or_else(|| self.unanswered("load a job", &output))
     }
 
+    /// Looks for all that would keep a unit from being loaded at `place`, without doing anything to it.
+    pub(super) async fn check_loadable(
+        &self,
+        unit: &str,
+        place: &Place,
+        content: Option<&[u8]>,
+    ) -> Result<(), SupervisorError> {
+        if let Some((why, mend)) = self.what_is_wrong(unit, place, content).await? {
+            let fault = Fault::File { path: place.path.clone(), why, mend, said: None };
+            return Err(self.fault("start", unit, fault));
+        }
+        let log = log::path(&self.facts, unit);
+        let command = Command::new("sh").args(["-c", OPEN, "sh", &log]).env("LC_ALL", "C").deadline(SHORT);
+        let output = self.host.run(&command).await?;
+        if output.success() {
+            return Ok(());
+        }
+        let said = gist(&String::from_utf8_lossy(&output.stderr));
+        Err(self.fault("start", unit, Fault::Log { path: log, said }))
+    }
+
+    /// Makes sure that what would be loaded from a file is this unit and no other: launchd takes its name from within.
+    pub(super) fn check_content(&self, unit: &str, place: &Place, content: &[u8]) -> Result<(), SupervisorError> {
+        let Some((why, mend)) = bad_content(unit, place, content) else { return Ok(()) };
+        let fault = Fault::File { path: place.path.clone(), why, mend, said: None };
+        Err(self.fault("start", unit, fault))
+    }
+
     /// What launchd may have against a property list, and what mends it: it takes files of root and of the domain's owner
     /// that nobody else may write, well-formed ones, and those that are for the kind of session.
     async fn what_is_wrong(
         &self,
+        unit: &str,
         place: &Place,
         content: Option<&[u8]>,
     ) -> Result<Option<(String, String)>, SupervisorError> {
@@ -147,20 +181,7 @@ impl Launchd {
         let listed = self.host.run(&Command::new("ls").args(["-ldn", path]).env("LC_ALL", "C").deadline(SHORT)).await?;
         let line = String::from_utf8_lossy(&listed.stdout).into_owned();
         let owner = if place.definition == Definition::Daemon { 0 } else { self.facts.uid };
-        if let Some(wrong) = bad_access(&line, path, owner) {
-            return Ok(Some(wrong));
-        }
-        let anew = || format!("`unitbee apply --take` writes it anew; `plutil -lint {path}` on the host tells more");
-        let Ok(plist) = plist::from_bytes::<plist::Dictionary>(content) else {
-            return Ok(Some(("it is no property list".into(), anew())));
-        };
-        let session = if place.domain.starts_with("gui/") { "Aqua" } else { "Background" };
-        let sessions = plist.get("LimitLoadToSessionType").and_then(plist::Value::as_array);
-        let is_for_it = sessions.is_some_and(|all| all.iter().any(|one| one.as_string() == Some(session)));
-        if place.definition == Definition::Agent && !is_for_it {
-            return Ok(Some((format!("it is not for sessions of type {session}"), anew())));
-        }
-        Ok(None)
+        Ok(bad_access(&line, path, owner).or_else(|| bad_content(unit, place, content)))
     }
 
     /// Waits until launchd has started what it has loaded; a job that it just leaves alone is kicked, once.
@@ -202,6 +223,34 @@ impl Launchd {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What of a property list's content keeps launchd from loading it as this unit, and what mends it.
+fn bad_content(unit: &str, place: &Place, content: &[u8]) -> Option<(String, String)> {
+    let path = &place.path;
+    let mend = || {
+        let way = match header::parse(content) {
+            Some(_) => "`unitbee apply --take` writes it anew".to_owned(),
+            None => format!("`rm {path}` on the host, then `unitbee apply` writes it anew"),
+        };
+        format!("{way}; `plutil -lint {path}` on the host tells more")
+    };
+    let Ok(plist) = plist::from_bytes::<plist::Dictionary>(content) else {
+        return Some(("it is no property list".into(), mend()));
+    };
+    let wanted = label(unit);
+    if plist.get("Label").and_then(plist::Value::as_string) != Some(&wanted) {
+        return Some((format!("its Label is not {wanted}"), mend()));
+    }
+    let words = plist.get("ProgramArguments").and_then(plist::Value::as_array);
+    if !plist.contains_key("Program") && words.is_none_or(Vec::is_empty) {
+        return Some(("it names no program".into(), mend()));
+    }
+    let session = if place.domain.starts_with("gui/") { "Aqua" } else { "Background" };
+    let sessions = plist.get("LimitLoadToSessionType").and_then(plist::Value::as_array);
+    let is_for_it = sessions.is_some_and(|all| all.iter().any(|one| one.as_string() == Some(session)));
+    (place.definition == Definition::Agent && !is_for_it)
+        .then(|| (format!("it is not for sessions of type {session}"), mend()))
 }
 
 /// Reads a line of `ls -ldn`: `-rw-r--r--  1 501  20  812 Nov 21 01:05 /…`.

@@ -157,6 +157,7 @@ impl Launchd {
         if matches!(&loaded[..], [only] if is_up(only)) {
             return Ok(JobEnd::Done);
         }
+        self.check_content(unit, &place, &file.content)?;
         let place = Place { stays_disabled: seen.look.is_disabled(unit, definition), ..place };
         self.clear(unit, loaded).await?;
         let end = self.load(unit, &place, until).await;
@@ -165,6 +166,15 @@ impl Launchd {
             self.disable_again(unit, &place).await.ok();
         }
         end
+    }
+
+    /// Looks whether a unit could be started, before what runs of it is ended.
+    pub(super) async fn prepare_start(&self, unit: &str) -> Result<(), SupervisorError> {
+        let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
+        let file = seen.file(0);
+        self.check_owner("start", unit, &seen)?;
+        let place = self.place(&seen.look, unit, file.map_or(Definition::Agent, |(definition, _)| definition))?;
+        self.check_loadable(unit, &place, file.map(|(_, file)| &file.content[..])).await
     }
 
     /// Looks whether a unit can be ended, before anything is done to it: a daemon is so by root alone. Mends on the way what
