@@ -78,6 +78,7 @@ const ALL: &[&Target] = &[
     &RUNNER_HERE,
     &RUNNER_BUSYBOX,
     &MAC,
+    &MAC_HERE,
     &MAC_HEADLESS,
     &MAC_DAEMON,
 ];
@@ -86,8 +87,18 @@ const ALL: &[&Target] = &[
 const SYSTEMD: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE];
 
 /// Enough for what every supervisor must hold on.
-const EACH: &[&Target] =
-    &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON];
+const EACH: &[&Target] = &[
+    &SYSTEMD_247,
+    &SYSTEMD_262,
+    &HERE,
+    &RUNNER,
+    &RUNNER_HERE,
+    &RUNNER_BUSYBOX,
+    &MAC,
+    &MAC_HERE,
+    &MAC_HEADLESS,
+    &MAC_DAEMON,
+];
 
 const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     // These take minutes, and begin first, so that the others run beside them.
@@ -101,10 +112,9 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("crash", crash::subject, &[&RUNNER_CGROUP]),
     ("ladder", ladder::subject, &[&RUNNER_CGROUP]),
     ("uninstall", uninstall::subject, &[&RUNNER_CGROUP]),
-    ("check", check::subject, &[&SYSTEMD_262, &HERE, &RUNNER_BUSYBOX, &MAC]),
+    ("check", check::subject, &[&SYSTEMD_262, &HERE, &RUNNER_BUSYBOX, &MAC, &MAC_HERE]),
     ("converge", converge::subject, ALL),
     ("crash", crash::subject, ALL),
-    ("crash", crash::subject, &[&MAC_HERE]),
     ("crowd", crowd::subject, EACH),
     // The library runs here.
     (
@@ -125,7 +135,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("killed", killed::subject, EACH),
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
-    ("lifecycle", lifecycle::subject, &[&RUNNER_CRON, &MAC_HERE]),
+    ("lifecycle", lifecycle::subject, &[&RUNNER_CRON]),
     ("limits", limits::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("logs", logs::subject, EACH),
     ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262, &MAC]),
