@@ -11,7 +11,7 @@ const PLIST: &str = "/home/bee/Library/LaunchAgents/com.rbee.web-main.plist";
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// No verb takes longer to give up.
-pub(crate) const BOUND: Duration = Duration::from_mins(1);
+const BOUND: Duration = Duration::from_mins(1);
 
 pub(crate) fn subject(bench: &Bench) {
     bench.project.write("unitbee.toml", web(&[], ""));

@@ -111,6 +111,16 @@ pub enum Fault {
         /// What state it is in.
         state: String,
     },
+    /// It is loaded and about to be started, for longer than that takes.
+    #[error("launchd has loaded {target} and has not started it for {seconds} s ({state})")]
+    HeldBack {
+        /// The job.
+        target: String,
+        /// What state it is in.
+        state: String,
+        /// How long.
+        seconds: u64,
+    },
     /// It was loaded, and was gone at the next look.
     #[error("{target} was loaded, and somebody unloaded it at once")]
     Vanished {
@@ -146,6 +156,7 @@ impl Fault {
                 "`log show --last 2m --predicate 'process == \"launchd\"'` on the host tells launchd's side".into()
             }
             Self::Stuck { target, .. } => format!("`sudo launchctl bootout {target}` on the host, else a reboot"),
+            Self::HeldBack { .. } => "`unitbee restart` loads it anew; if that changes nothing, reboot the host".into(),
             Self::NeverStarts { target, .. } => {
                 format!("`launchctl kickstart {target}` on the host, else a reboot")
             }

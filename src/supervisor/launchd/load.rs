@@ -11,7 +11,7 @@ use crate::host::{Command, HostError};
 use crate::service::render::header;
 use crate::service::render::launchd::label;
 use crate::supervisor::poll::POLL;
-use crate::supervisor::{Definition, JobEnd, SupervisorError, Unseen};
+use crate::supervisor::{Definition, JobEnd, SupervisorError};
 
 /// How long a job may be loaded and not started before it is kicked.
 const UNSTARTED: Duration = Duration::from_secs(3);
@@ -32,8 +32,8 @@ const OPEN: &str = r#"umask 077; mkdir -p "${1%/*}" && true >>"$1""#;
 enum Spawned {
     /// It was started, and may have ended already.
     Started,
-    /// launchd is about to start it, and its time is over.
-    Late,
+    /// launchd is about to start it, and its time is over; in which state it is, and after how long.
+    Late(String, Duration),
     /// launchd does not start it; in which state it is.
     Never(String),
 }
@@ -46,9 +46,9 @@ impl Launchd {
             self.bootstrap(unit, place).await?;
             match self.spawned(unit, place, until).await? {
                 Spawned::Started => return Ok(JobEnd::Done),
-                Spawned::Late => {
-                    let status = Box::new(self.status_of(unit).await?);
-                    return Ok(JobEnd::Unseen { cause: Unseen::Deadline, status });
+                Spawned::Late(state, after) => {
+                    let (target, seconds) = (place.target.clone(), after.as_secs());
+                    return Err(self.fault("start", unit, Fault::HeldBack { target, state, seconds }));
                 }
                 Spawned::Never(state) if tried => {
                     return Err(self.fault("start", unit, Fault::NeverStarts { target: place.target.clone(), state }));
@@ -208,7 +208,7 @@ impl Launchd {
                 _ => {}
             }
             if Instant::now() >= until.min(begun + throttle + MARGIN) {
-                return Ok(Spawned::Late);
+                return Ok(Spawned::Late(one.state().to_owned(), begun.elapsed()));
             }
             sleep(POLL).await;
         }
