@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_command_can_be_pasted_whatever_the_path() {
         let hint = |path: &str| Obstacle::Unsigned { unit: "web-main".into(), path: path.into() }.hint().unwrap();
-        assert_eq!(hint("/work/tool"), "sign it on a Mac: `codesign --sign - /work/tool`");
+        assert_eq!(hint("/srv/tool"), "sign it on a Mac: `codesign --sign - /srv/tool`");
         assert_eq!(hint("/my work/$(x)"), "sign it on a Mac: `codesign --sign - '/my work/$(x)'`");
     }
 }
