@@ -155,8 +155,7 @@ fn refuse_foreign(host: &Arc<dyn Host>, leaving: &[Leaving], facts: &Facts) -> R
     let jobs = foreign.clone().filter_map(|unit| unit.foreign_job.clone());
     let jobs = jobs.map(|(target, path)| Obstacle::ForeignJob { target, path });
     let other = |(unit, definition, file): (&str, Definition, &FileFound)| {
-        let user = launchd::user_of(&file.content).filter(|user| definition.is_roots() && *user != facts.user)?;
-        Some(Obstacle::OtherUser { path: layout::absolute(&definition.path(unit), facts)?, user })
+        launchd::other_owner(unit, definition, file, facts).filter(|_| definition.is_roots()).map(Obstacle::OtherUser)
     };
     let files = leaving
         .iter()

@@ -69,13 +69,8 @@ pub enum Obstacle {
         fault: launchd::Fault,
     },
     /// A daemon of that name is somebody else's.
-    #[error("{path} is a daemon of {user} and is left alone")]
-    OtherUser {
-        /// Its path there.
-        path: Utf8PathBuf,
-        /// Whose.
-        user: String,
-    },
+    #[error(transparent)]
+    OtherUser(launchd::Fault),
     /// launchd has a job by the label of a unit that is not installed, read from a file that is not ours.
     #[error("launchd has {target} from {path}, which was not written by unitbee, and it is left alone")]
     ForeignJob {
@@ -114,8 +109,7 @@ impl Obstacle {
             Self::ForeignJob { target, .. } => {
                 Some(format!("rename the service, or unload that one on the host: `launchctl bootout {target}`"))
             }
-            Self::NoPlace { fault, .. } => Some(fault.hint()),
-            Self::OtherUser { user, .. } => Some(format!("reach the host as {user}, or give the service another name")),
+            Self::NoPlace { fault, .. } | Self::OtherUser(fault) => Some(fault.hint()),
             Self::Render { .. } => None,
         }
     }

@@ -15,7 +15,8 @@ use crate::service::record::Record;
 use crate::service::render::runner::PROGRAM;
 use crate::service::render::{self, Placement, RenderError, header};
 use crate::service::spec::Scope;
-use crate::supervisor::{Definition, Manager, State, launchd, layout};
+use crate::supervisor::launchd::other_owner;
+use crate::supervisor::{Definition, Manager, State, layout};
 
 /// How many releases of a unit stay.
 const KEEP: usize = 3;
@@ -82,8 +83,9 @@ impl Planner<'_> {
     fn unit(&mut self, wanted: &Wanted, found: &UnitObserved) -> Option<Put> {
         let path = self.definition(wanted);
         let shown = self.absolute(&path);
-        if let Some(user) = self.other_user(found) {
-            self.obstacles.push(Obstacle::OtherUser { path: shown, user });
+        let (name, own) = (wanted.spec.unit.as_str(), self.kind(wanted));
+        if let Some(fault) = found.file.as_ref().and_then(|file| other_owner(name, own, file, &self.observed.facts)) {
+            self.obstacles.push(Obstacle::OtherUser(fault));
             return None;
         }
         let installed = match &found.file {
@@ -392,18 +394,16 @@ impl Planner<'_> {
 
     /// What defines a unit for the host's manager.
     fn definition(&self, wanted: &Wanted) -> HostPath {
-        Definition::of(self.observed.choice.manager, wanted.spec.scope).path(wanted.spec.unit.as_str())
+        self.kind(wanted).path(wanted.spec.unit.as_str())
+    }
+
+    fn kind(&self, wanted: &Wanted) -> Definition {
+        Definition::of(self.observed.choice.manager, wanted.spec.scope)
     }
 
     /// Tells whether the manager takes over what is new of a definition while it runs the unit; launchd never does.
     fn reloads(&self) -> bool {
         self.observed.choice.manager != Manager::Launchd
-    }
-
-    /// The account that a daemon runs as which is there already, where that is not ours.
-    fn other_user(&self, found: &UnitObserved) -> Option<String> {
-        let user = launchd::user_of(&found.file.as_ref()?.content)?;
-        (user != self.observed.facts.user).then_some(user)
     }
 
     /// Nothing is begun that only root could end.

@@ -105,11 +105,10 @@ impl Launchd {
             if seen.look.is_disabled(unit, place.definition) {
                 return Err(self.fault("start", unit, Fault::Disabled { target: place.target.clone() }));
             }
-            if let Some((why, mend)) =
+            if let Some(wrong) =
                 self.what_is_wrong(unit, place, seen.file(0).map(|(_, file)| &file.content[..])).await?
             {
-                let fault = Fault::File { path: place.path.clone(), why, mend, said: Some(gist(&said.words)) };
-                return Err(self.fault("start", unit, fault));
+                return Err(self.bad_file(unit, place, wrong, Some(gist(&said.words))));
             }
             if !said.may_pass() || begun.elapsed() > LEAST {
                 return Err(refused());
@@ -145,9 +144,8 @@ impl Launchd {
         place: &Place,
         content: Option<&[u8]>,
     ) -> Result<(), SupervisorError> {
-        if let Some((why, mend)) = self.what_is_wrong(unit, place, content).await? {
-            let fault = Fault::File { path: place.path.clone(), why, mend, said: None };
-            return Err(self.fault("start", unit, fault));
+        if let Some(wrong) = self.what_is_wrong(unit, place, content).await? {
+            return Err(self.bad_file(unit, place, wrong, None));
         }
         let log = log::path(&self.facts, unit);
         let command = Command::new("sh").args(["-c", OPEN, "sh", &log]).env("LC_ALL", "C").deadline(SHORT);
@@ -161,9 +159,17 @@ impl Launchd {
 
     /// Makes sure that what would be loaded from a file is this unit and no other: launchd takes its name from within.
     pub(super) fn check_content(&self, unit: &str, place: &Place, content: &[u8]) -> Result<(), SupervisorError> {
-        let Some((why, mend)) = bad_content(unit, place, content) else { return Ok(()) };
-        let fault = Fault::File { path: place.path.clone(), why, mend, said: None };
-        Err(self.fault("start", unit, fault))
+        bad_content(unit, place, content).map_or(Ok(()), |wrong| Err(self.bad_file(unit, place, wrong, None)))
+    }
+
+    fn bad_file(
+        &self,
+        unit: &str,
+        place: &Place,
+        (why, mend): (String, String),
+        said: Option<String>,
+    ) -> SupervisorError {
+        self.fault("start", unit, Fault::File { path: place.path.clone(), why, mend, said })
     }
 
     /// What launchd may have against a property list, and what mends it: it takes files of root and of the domain's owner

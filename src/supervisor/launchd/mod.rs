@@ -99,10 +99,12 @@ pub fn defining(files: &BTreeMap<Definition, FileFound>) -> Option<(Definition, 
     mine.into_iter().find_map(|definition| Some((definition, files.get(&definition)?)))
 }
 
-/// The account that a daemon of this property list runs as.
+/// Why a unit with this file is left alone: as a daemon of another account.
 #[must_use]
-pub fn user_of(file: &[u8]) -> Option<String> {
-    look::user_of(file)
+pub fn other_owner(unit: &str, definition: Definition, file: &FileFound, facts: &Facts) -> Option<Fault> {
+    let user = look::user_of(&file.content).filter(|user| *user != facts.user)?;
+    let path = layout::absolute(&definition.path(unit), facts).unwrap_or_default().into_string();
+    Some(Fault::OtherUser { path, user })
 }
 
 /// Says where a unit is to be loaded: an agent in the domain of the login at the screen, else in that of its account.
@@ -158,7 +160,6 @@ impl Launchd {
             return Ok(JobEnd::Done);
         }
         self.check_content(unit, &place, &file.content)?;
-        let place = Place { stays_disabled: seen.look.is_disabled(unit, definition), ..place };
         self.clear(unit, loaded).await?;
         let end = self.load(unit, &place, until).await;
         if place.stays_disabled && end.is_err() {
@@ -360,16 +361,14 @@ impl Launchd {
         let domain = domain(look, &self.facts, definition).map_err(|fault| self.fault("start", unit, fault))?;
         let path = layout::absolute(&definition.path(unit), &self.facts).unwrap_or_default().into_string();
         let target = format!("{domain}/{}", crate::service::render::launchd::label(unit));
-        Ok(Place { domain, target, definition, path, stays_disabled: false })
+        Ok(Place { domain, target, definition, path, stays_disabled: look.is_disabled(unit, definition) })
     }
 
     /// A daemon of another account is left alone.
     fn check_owner(&self, verb: &'static str, unit: &str, seen: &Seen) -> Result<(), SupervisorError> {
-        let daemons = seen.files.iter().filter_map(|files| files.get(&Definition::Daemon));
-        let mut users = daemons.filter_map(|file| user_of(&file.content));
-        let Some(user) = users.find(|user| *user != self.facts.user) else { return Ok(()) };
-        let path = layout::absolute(&Definition::Daemon.path(unit), &self.facts).unwrap_or_default().into_string();
-        Err(self.fault(verb, unit, Fault::OtherUser { path, user }))
+        let mut daemons = seen.files.iter().filter_map(|files| files.get(&Definition::Daemon));
+        let other = daemons.find_map(|file| other_owner(unit, Definition::Daemon, file, &self.facts));
+        other.map_or(Ok(()), |fault| Err(self.fault(verb, unit, fault)))
     }
 
     /// Does what one left undone who had enabled a unit to load it.
