@@ -23,6 +23,7 @@ pub(crate) fn subject(bench: &Bench) {
     it_is_loaded_and_not_started(bench);
     it_is_never_started(bench);
     somebody_disabled_it(bench);
+    it_is_switched_off_in_the_settings(bench);
     its_file_is_one_that_launchd_does_not_take(bench);
     its_log_cannot_be_written(bench);
     its_file_was_changed_by_hand(bench);
@@ -161,6 +162,19 @@ fn somebody_disabled_it(bench: &Bench) {
     bench.unitbee(&["apply"]).exits(0);
     assert!(bench.is_enabled("web-main"));
     bench.unitbee(&["plan"]).exits(0).says("nothing to do");
+}
+
+fn it_is_switched_off_in_the_settings(bench: &Bench) {
+    bench.unitbee(&["stop"]).exits(0);
+    knob(bench, "login-items", "false");
+    let cause = format!("launchctl bootstrap gui/1000/{LABEL}: Bootstrap failed: 5: Input/output error (exit code 5)");
+    fails(
+        bench.unitbee(&["start"]),
+        &cause,
+        "see whether it is switched off in System Settings > General > Login Items",
+    );
+    knob(bench, "login-items", "true");
+    bench.unitbee(&["start"]).exits(0);
 }
 
 fn its_file_is_one_that_launchd_does_not_take(bench: &Bench) {

@@ -16,6 +16,7 @@ pub(crate) fn subject(bench: &Bench) {
     bench.project.write("unitbee.toml", web(&[], ""));
     bench.unitbee(&["apply"]).exits(0);
     sudo_refuses(bench);
+    it_is_switched_off_in_the_settings(bench);
     it_is_somebody_elses(bench);
     a_write_is_killed(bench);
     it_is_killed_between_agent_and_daemon(bench);
@@ -44,6 +45,16 @@ fn sudo_refuses(bench: &Bench) {
     knob(bench, "sudo", "false");
     fails(bench.unitbee(&["start"]), &says("sudo: a password is required"), "sudo visudo");
     knob(bench, "sudo", "true");
+    bench.unitbee(&["start"]).exits(0);
+}
+
+/// Root hears the number of it.
+fn it_is_switched_off_in_the_settings(bench: &Bench) {
+    bench.unitbee(&["stop"]).exits(0);
+    knob(bench, "login-items", "false");
+    let cause = "launchctl bootstrap system/com.rbee.web-main: Bootstrap failed: 161: ";
+    fails(bench.unitbee(&["start"]), cause, "switch it on in System Settings > General > Login Items");
+    knob(bench, "login-items", "true");
     bench.unitbee(&["start"]).exits(0);
 }
 

@@ -4,6 +4,8 @@ use crate::host::{is_by_sudo, printable};
 
 /// `bootout` of a job that is not loaded, `kill` of one that does not run.
 pub(super) const NO_PROCESS: i32 = 3;
+/// What anybody but root hears of nearly everything.
+pub(super) const ANYTHING: i32 = 5;
 /// There is no such job.
 pub(super) const NO_JOB: i32 = 113;
 /// There is no such domain.
@@ -12,6 +14,10 @@ pub(super) const NO_DOMAIN: i32 = 112;
 pub(super) const TEARING_DOWN: i32 = 124;
 /// Nobody is logged in who would have such a domain.
 pub(super) const NO_SESSION: i32 = 125;
+/// A file of it came from the network and nobody has allowed it yet.
+pub(super) const QUARANTINED: i32 = 155;
+/// It is switched off in the settings, or by who manages the Mac (Background Task Management, macOS 13).
+pub(super) const SWITCHED_OFF: i32 = 161;
 
 /// An answer of one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,15 +33,15 @@ impl Said {
     }
 
     /// Tells whether a `bootout` with this answer was heard, or had nothing to do: what became of it is for `print` to say.
-    /// 5 is a catch-all, 36 and 37 are under way, 112, 124 and 125 are domains that are not there (any more).
+    /// 36 and 37 are under way, 112, 124 and 125 are domains that are not there (any more).
     pub(super) fn is_end_of_bootout(&self) -> bool {
-        matches!(self.code, 0 | NO_PROCESS | 5 | 36 | 37 | NO_DOMAIN | NO_JOB | TEARING_DOWN | NO_SESSION)
+        matches!(self.code, 0 | NO_PROCESS | ANYTHING | 36 | 37 | NO_DOMAIN | NO_JOB | TEARING_DOWN | NO_SESSION)
     }
 
-    /// Tells whether a `bootstrap` with this answer may succeed later, or has been done by somebody else: 5 is what anybody
-    /// but root hears of nearly everything, 17 and 37 are jobs that are there, 36 and 124 are under way, 119 is disabled.
+    /// Tells whether a `bootstrap` with this answer may succeed later, or has been done by somebody else: 17 and 37
+    /// are jobs that are there, 36 and 124 are under way, 119 is disabled.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self.code, 5 | 17 | 36 | 37 | 119 | 122 | TEARING_DOWN | 134)
+        matches!(self.code, ANYTHING | 17 | 36 | 37 | 119 | 122 | TEARING_DOWN | 134)
     }
 }
 

@@ -2,8 +2,14 @@
 
 use thiserror::Error;
 
-use super::answer::TEARING_DOWN;
+use super::answer::{ANYTHING, QUARANTINED, SWITCHED_OFF, TEARING_DOWN};
 use crate::host::may_act_as_root;
+
+/// Where a user switches off what begins by itself.
+const SWITCH: &str = "System Settings > General > Login Items";
+
+/// What launchd told the system's log.
+const LOG: &str = "`log show --last 2m --predicate 'process == \"launchd\"'`";
 
 /// Why a job is not as it was asked to be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -149,11 +155,17 @@ impl Fault {
             }
             Self::Log { path, .. } => format!("on the host, see who owns {path} and its folder: `ls -led {path}`"),
             Self::File { mend, .. } => mend.clone(),
-            Self::Disabled { .. } => {
-                "switch it on in System Settings > General > Login Items, or ask who manages the Mac".into()
+            Self::Disabled { .. } | Self::Refused { code: SWITCHED_OFF, .. } => {
+                format!("switch it on in {SWITCH}, or ask who manages the Mac")
+            }
+            Self::Refused { code: QUARANTINED, .. } => {
+                "`xattr -d com.apple.quarantine FILE` on the host, for its property list and its program".into()
+            }
+            Self::Refused { verb: "bootstrap", code: ANYTHING, .. } => {
+                format!("see whether it is switched off in {SWITCH}; on the host, {LOG} tells launchd's side")
             }
             Self::Refused { .. } | Self::Unclear { .. } | Self::Vanished { .. } => {
-                "`log show --last 2m --predicate 'process == \"launchd\"'` on the host tells launchd's side".into()
+                format!("on the host, {LOG} tells launchd's side")
             }
             Self::Stuck { target, .. } => format!("`sudo launchctl bootout {target}` on the host, else a reboot"),
             Self::HeldBack { .. } => "`unitbee restart` loads it anew; if that changes nothing, reboot the host".into(),

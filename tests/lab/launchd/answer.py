@@ -20,6 +20,7 @@ TEXTS = {
     125: "Domain does not support specified action",
     134: "Service cannot load in requested session",
     150: "Operation not permitted while System Integrity Protection is engaged",
+    161: "Unknown error: 161",
 }
 
 

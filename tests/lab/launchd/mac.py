@@ -31,6 +31,7 @@ KNOBS = {
     "unkillable": False,  # what launchd tells a process to do is without effect, as for one that waits for a dead disk
     "sudo": False,  # whether the user may act as root without a password; "refused": may not at all
     "headless-code": 125,  # what a gui domain that is not there answers: 125 or 112
+    "login-items": True,  # whether it is switched on there, which can be done for agents and daemons alike
     "no-user-domain": False,  # whether a login in the background fails to make the domain of the user
 }
 
@@ -161,6 +162,9 @@ class Mac:
         job = Job(domain, *definition(domain, path))
         if self.overrides(domain).get(job.label):
             raise Answer(119)
+        # Reported, not seen: 3.7.
+        if not self.knob("login-items"):
+            raise Answer(161)
         # Aqua where nothing is said: launchd.plist(5), LimitLoadToSessionType; 134 (duh17/oppi#31).
         sessions = job.plist.get("LimitLoadToSessionType", "Aqua")
         wanted = {"gui": "Aqua", "user": "Background"}.get(domain.kind)
