@@ -53,7 +53,7 @@ impl Bench {
     /// Brings up a host of its own for a subject; `None` where the lab cannot run, which is said.
     pub(crate) fn up(subject: &str, target: &'static Target) -> Option<Self> {
         let name = format!("{subject}-{}", target.name);
-        let turn = Turn::wait(&name, target.base == "vm");
+        let turn = Turn::wait(&name, target.is_emulated());
         let host = LabHost::up_with(&name, target.base, target.options)?;
         let bench = Self { target, host, project: Project::new(target), there: RefCell::default(), _turn: turn };
         if target.reach == Reach::Here {
@@ -205,14 +205,30 @@ impl Bench {
         assert!(done.status.success(), "lab reboot: {}", String::from_utf8_lossy(&done.stderr));
     }
 
+    /// Tells whether the host, or the emulator that it is in, has ended by itself.
+    pub(crate) fn is_dead(&self) -> bool {
+        let list = lab(&["list"]).stdout;
+        let is_it = |line: &&str| line.split_whitespace().next() == Some(&self.host.name);
+        String::from_utf8_lossy(&list).lines().find(is_it).is_none_or(|line| line.ends_with(" dead"))
+    }
+
     /// What to look at when something went wrong.
     pub(crate) fn last_words(&self) -> String {
+        if self.is_dead() {
+            let console = std::fs::read(self.host.ssh_config.with_file_name("console.log")).unwrap_or_default();
+            let console = String::from_utf8_lossy(&console);
+            let lines: Vec<&str> = console.lines().collect();
+            return format!(
+                "-- the host is dead, its console:\n{}",
+                lines[lines.len().saturating_sub(15)..].join("\n")
+            );
+        }
         let look = match self.target.manager {
             Manager::Systemd => {
-                "echo '-- units'; systemctl --user list-units --all --no-legend --plain 'web*' '*.slice' || true
+                "echo '-- units'; systemctl --user list-units --all --no-legend --plain '*-main.*' '*.slice' || true
                 echo '-- files'; find .config .local -type f 2>/dev/null || true
                 echo '-- journal'
-                journalctl --user --no-pager --quiet -n 40 -o short-precise -t systemd -t web-main || true"
+                journalctl --user --no-pager --quiet -n 40 -o short-precise || true"
             }
             Manager::Launchd(_) => {
                 "echo '-- files'; find .local Library /Library/LaunchDaemons -type f 2>/dev/null || true

@@ -108,9 +108,12 @@ fn files_hold(bench: &Bench, capped: &Capped) {
 fn memory_holds(bench: &Bench) {
     bench.unitbee(&["apply", "greedy"]);
     bench.until("it is given up", LATER, |bench| bench.property(GREEDY.unit, "ActiveState") == "failed");
+    let words = bench.words_for_oom();
+    // What is said of a state may come to the journal after it.
+    bench.until("its last end is told", LATER, |bench| bench.said(GREEDY.unit).matches(words).count() >= 3);
     let said = bench.said(GREEDY.unit);
     assert_eq!(said.matches("daemon 1 is up").count(), 3, "a start and two restarts: {said}");
-    assert_eq!(said.matches(bench.words_for_oom()).count(), 3, "{said}");
+    assert_eq!(said.matches(words).count(), 3, "{said}");
     assert_eq!(bench.property(GREEDY.unit, "Result"), "oom-kill");
 
     let reason = "out of memory (oom-kill)";

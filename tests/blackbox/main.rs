@@ -167,12 +167,26 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
+/// Machines that may crash in one trial before it has failed.
+const EMULATORS: u32 = 3;
+
 fn trial(name: &'static str, target: &'static Target, subject: Subject) -> Trial {
-    Trial::test(format!("{}::{name}", target.name), move || {
-        let up = panic::catch_unwind(|| Bench::up(name, target));
-        let Some(bench) = up.map_err(|panic| Failed::from(message(panic.as_ref())))? else { return Ok(()) };
-        let done = panic::catch_unwind(AssertUnwindSafe(|| subject(&bench)));
-        done.map_err(|panic| Failed::from(format!("{}\n{}", message(panic.as_ref()), bench.last_words())))
+    let full_name = format!("{}::{name}", target.name);
+    Trial::test(full_name.clone(), move || {
+        let mut tries = 1;
+        loop {
+            let up = panic::catch_unwind(|| Bench::up(name, target));
+            let Some(bench) = up.map_err(|panic| Failed::from(message(panic.as_ref())))? else { return Ok(()) };
+            let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| subject(&bench))) else { return Ok(()) };
+            let failure = format!("{}\n{}", message(panic.as_ref()), bench.last_words());
+            // An emulator that crashed (QEMU 10.0 does, now and then) says nothing of what it ran.
+            if tries == EMULATORS || !target.is_emulated() || !bench.is_dead() {
+                return Err(failure.into());
+            }
+            writeln!(io::stderr(), "{full_name}: once more, as its emulated machine died (try {tries}): {failure}")
+                .ok();
+            tries += 1;
+        }
     })
 }
 

@@ -161,6 +161,11 @@ impl Target {
         if self.domain().is_some() { "/usr/libexec/lab/setsid" } else { "setsid" }
     }
 
+    /// Whether its hosts are emulated machines: slow, one at a time, and now and then dead of the emulator.
+    pub(crate) fn is_emulated(&self) -> bool {
+        self.base == "vm"
+    }
+
     /// Processes of the daemon with `--children`: a Mac has no program by which one of them could leave its session.
     pub(crate) fn family(&self) -> usize {
         if self.domain().is_some() { 2 } else { 3 }
