@@ -141,10 +141,11 @@ remove_polkit() {
   chroot "$2" sh -c 'dpkg --purge $(dpkg-query -W -f "\${Package} " polkitd policykit-1)' >>"$LAB_DIR/$1/console.log" 2>&1
 }
 
-# The time to connect is long because sshd in an emulated machine takes seconds to greet.
+# Awaits both ways in. The time to connect is long because sshd in an emulated machine takes seconds to greet.
 await_login() {
   local name=$1 deadline=$((SECONDS + $2)) dir=$LAB_DIR/$1
-  until ssh -F "$dir/ssh_config" -o BatchMode=yes -o ConnectTimeout=15 "$name" true </dev/null 2>>"$dir/ssh.log"; do
+  until { ssh -F "$dir/ssh_config" -o BatchMode=yes -o ConnectTimeout=15 "$name" true && machine exec "$name" true; } \
+    </dev/null 2>>"$dir/ssh.log"; do
     if ! is_running "$name"; then
       say "host '$name' ended while it started"
       return 1

@@ -60,7 +60,7 @@ vm_patience() { echo 300; }
 vm_exec() {
   local name=$1 dir=$LAB_DIR/$1
   shift
-  ssh -F none -i "$dir/key" -o IdentitiesOnly=yes -o BatchMode=yes -o LogLevel=ERROR \
+  ssh -F none -i "$dir/key" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=60 -o LogLevel=ERROR \
     -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$dir/known_hosts" -o HostKeyAlias="$(address_of "$name")" \
     -p 2222 "root@$(vm_control_address "$name")" "$(printf '%q ' "$@")"
 }
