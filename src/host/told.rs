@@ -3,11 +3,17 @@
 //! They are those of the system, whatever else of the same name comes first in `$PATH`.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 /// Where a system has its own programs.
 const SYSTEM_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
+
+/// How long a program may look at all the files of a process: one of a server that is gone keeps it waiting for ever.
+const LOOK: Duration = Duration::from_secs(20);
 
 /// Whether there is a `/proc` to read instead.
 pub(super) fn has_proc() -> bool {
@@ -54,6 +60,25 @@ fn entry(line: &str, uid: &str) -> Option<(String, Utf8PathBuf)> {
         [user, _, number, _, _, _, _, _, home, _] if number == uid => Some((user.to_owned(), home.into())),
         _ => None,
     }
+}
+
+/// The listening sockets of processes, in the words of lsof(8). Only for a thread of the runtime that may block.
+pub(super) fn listening(pids: &str) -> Vec<u8> {
+    printed("lsof", &["-nP", "-a", "-p", pids, "-iTCP", "-sTCP:LISTEN", "-Fn"])
+}
+
+/// All sockets, in the words of netstat(1). Only for a thread of the runtime that may block.
+pub(super) fn sockets() -> Vec<u8> {
+    printed("netstat", &["-an"])
+}
+
+/// What a program prints within its time: lsof(8) also fails where one of several processes is gone.
+fn printed(program: &str, args: &[&str]) -> Vec<u8> {
+    #[expect(clippy::disallowed_methods, reason = "this machine is asked here")]
+    let mut command = tokio::process::Command::from(Command::new(program));
+    command.args(args).env("PATH", SYSTEM_PATH).env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
+    let output = Handle::current().block_on(async { timeout(LOOK, command.output()).await });
+    output.ok().and_then(Result::ok).map(|output| output.stdout).unwrap_or_default()
 }
 
 /// What a program says that succeeds. Times are in UTC, for whoever asks is not always in the same zone.

@@ -300,10 +300,12 @@ fn listeners(folder: &Utf8Path) -> Vec<Listener> {
 }
 
 fn listening(pids: &BTreeSet<u32>) -> Vec<Listener> {
-    if !Path::new("/proc/self").exists() {
+    if pids.is_empty() {
+        return Vec::new();
+    }
+    if !told::has_proc() {
         let pids = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let told = Command::new("lsof").args(["-nP", "-a", "-p", &pids, "-iTCP", "-sTCP:LISTEN", "-Fn"]).output();
-        return told.map(|told| proc::lsof_listeners(&told.stdout)).unwrap_or_default();
+        return proc::lsof_listeners(&told::listening(&pids));
     }
     let inodes = pids.iter().flat_map(|pid| sockets(*pid)).collect();
     let mut listening = BTreeSet::new();
@@ -321,8 +323,7 @@ fn tcp_table() -> Vec<u8> {
     if tables.iter().any(Result::is_ok) {
         return tables.into_iter().flatten().flatten().collect();
     }
-    let told = Command::new("netstat").arg("-an").output();
-    told.map(|told| told.stdout).unwrap_or_default()
+    told::sockets()
 }
 
 fn sockets(pid: u32) -> impl Iterator<Item = u64> {
