@@ -186,6 +186,8 @@ impl Service<'_> {
             State::Backoff { .. } | State::Running { .. } => {
                 graceful_shutdown(self.host, self.supervisor, self.unit, self.stop).await?;
             }
+            // That run is the one that is asked for.
+            State::Starting => return self.start_from(UnitStatus { invocation: None, ..before }).await,
             _ => {}
         }
         self.start_from(before).await

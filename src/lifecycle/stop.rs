@@ -120,10 +120,15 @@ pub async fn graceful_shutdown(
     let before = supervisor.status_of(unit).await.map_err(failed)?;
     supervisor.prepare_stop(&before).await.map_err(failed)?;
     if !is_alive(&before) && supervisor.processes(unit).await.map_err(failed)?.is_empty() {
+        let mut by = StoppedBy::Already;
         if matches!(before.state, State::Backoff { .. }) {
             supervisor.stop(unit, stop.term + AFTER_KILL).await.map_err(failed)?;
+            // It may have been started again in between.
+            if prove_empty(supervisor, unit).await? {
+                by = StoppedBy::Kill;
+            }
         }
-        return Ok(Stopped { by: StoppedBy::Already, took: begun.elapsed(), note: None });
+        return Ok(Stopped { by, took: begun.elapsed(), note: None });
     }
 
     let asked = match &stop.url {
