@@ -393,7 +393,10 @@ async fn start_all<'a>(
         if let Some(after) = started.healthy_after {
             events(Event::Healthy { unit: unit.to_owned(), after });
         }
-        supervisor.rotate_log(unit, &spec.logs).await?;
+        // A service that runs is worth more than a log that is short.
+        if let Err(error) = supervisor.rotate_log(unit, &spec.logs).await {
+            events(Event::Unrotated { unit: unit.to_owned(), why: error.to_string() });
+        }
         Ok(Some((spec, started.cgroup)))
     };
     let mut up = Vec::new();

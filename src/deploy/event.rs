@@ -69,6 +69,13 @@ pub enum Event {
         #[serde(rename = "after_ms", serialize_with = "millis")]
         after: Duration,
     },
+    /// The log of a unit could not be rotated, and grows.
+    Unrotated {
+        /// Unit.
+        unit: String,
+        /// What the host said.
+        why: String,
+    },
     /// Files, unit and processes of a unit are gone.
     Removed {
         /// Unit.

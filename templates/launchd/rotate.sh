@@ -55,7 +55,7 @@ is_full || exit 0
 rm -f "$log.part"
 if ! catch_up "$log.part"; then
   rm -f "$log.part"
-  echo "there is no room for a copy of $log" >&2
+  echo "there is no room for a copy of it; \`: >'$log'\` empties it" >&2
   exit 1
 fi
 mv -f "$log.part" "$log.0"

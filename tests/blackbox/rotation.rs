@@ -61,8 +61,26 @@ pub(crate) fn subject(bench: &Bench) {
     let left = shown(bench, 100_000);
     assert_follow_each_other(&left);
     assert!(left.len() < LINES && left.last().is_some_and(|line| *line == format!("line {LINES}")), "{}", left.len());
+    if !bench.target.rotates_by_itself() {
+        a_log_that_cannot_be_rotated_is_told(bench);
+    }
     bench.unitbee(&["uninstall"]).exits(0);
     assert_eq!((bench.units(), self::files(bench)), (Vec::new(), Vec::new()));
+}
+
+/// And it keeps no service from running.
+fn a_log_that_cannot_be_rotated_is_told(bench: &Bench) {
+    let log = "/home/bee/.local/state/unitbee/log/web-main.log";
+    bench.sh(&format!("mkdir {log}.part; yes | head -c 8192 >>{log}"));
+    let words = format!("the log of web-main is longer than it may be: rotate {log} on ");
+    for verb in [&["ensure"][..], &["restart"], &["apply"]] {
+        if verb == ["apply"] {
+            keep_in_manifest(bench, 1);
+        }
+        bench.unitbee(verb).exits(0).says(&words).says(&format!("`: >'{log}'` empties it"));
+    }
+    bench.sh(&format!("rmdir {log}.part"));
+    bench.unitbee(&["ensure"]).exits(0).hides("longer than it may be");
 }
 
 /// Asserts that no line is missing, double or torn.
@@ -75,12 +93,16 @@ fn assert_follow_each_other(lines: &[String]) {
 }
 
 fn keep(bench: &Bench, files: u32) {
+    keep_in_manifest(bench, files);
+    bench.unitbee(&["apply"]).exits(0);
+    bench.until("it listens", SOON, |bench| bench.sh("test ! -p ~/more || echo there") == "there\n");
+}
+
+fn keep_in_manifest(bench: &Bench, files: u32) {
     let manifest = format!(
         "[service.web]\ncommand = [\"./counter.sh\"]\nlogs = {{ max_size = \"4K\", keep = {files} }}\nenv = {{ KEEP = \"{files}\" }}\n"
     );
     bench.project.write("unitbee.toml", manifest);
-    bench.unitbee(&["apply"]).exits(0);
-    bench.until("it listens", SOON, |bench| bench.sh("test ! -p ~/more || echo there") == "there\n");
 }
 
 /// Has the service say so many more lines than the `before` that it said.

@@ -66,7 +66,12 @@ impl Progress {
             Form::Bars { all, hosts } => {
                 let Ok(mut hosts) = hosts.lock() else { return };
                 let bar = hosts.entry(host.to_owned()).or_insert_with(|| spinner(all, host));
-                if let Event::Sent { bytes, total } = event {
+                if let Event::Unrotated { .. } = event {
+                    // It is nothing that passes.
+                    if let Some(text) = self.words(event) {
+                        all.suspend(|| note(&format!("{}: {text}", printable(host.as_bytes()))));
+                    }
+                } else if let Event::Sent { bytes, total } = event {
                     bar.set_style(style(SENDS));
                     bar.set_length(*total);
                     bar.set_position(*bytes);
@@ -126,6 +131,7 @@ impl Progress {
             Event::Stopped { unit, by } => format!("stopped {unit} {}", ended_by(*by)),
             Event::Started { unit, pid: Some(pid) } => format!("started {unit} as process {pid}"),
             Event::Started { unit, pid: None } => format!("started {unit}"),
+            Event::Unrotated { unit, why } => format!("the log of {unit} is longer than it may be: {why}"),
             Event::Healthy { unit, after } => format!("{unit} is healthy after {:.1} s", after.as_secs_f64()),
         })
     }

@@ -9,7 +9,7 @@ use super::super::output::Output;
 use super::super::output::progress::{Progress, ended_by};
 use super::super::work::{self, Job};
 use super::{Fate, failure, report};
-use crate::deploy::rollout;
+use crate::deploy::{Event, rollout};
 use crate::host::process::Signal;
 use crate::lifecycle::service::Started;
 use crate::lifecycle::{DaemonManager, Ensured, Service, Stopped, ensure_daemon_running};
@@ -77,8 +77,11 @@ async fn on_host(job: &Job, verb: Verb, progress: &Progress) -> Result<()> {
         }
         progress.done(job.host.name(), &format!("{} {words}", daemon.unit()), &value);
         // Only now, and not on a stop: a service that runs is worth more than a log that is short.
-        if matches!(verb, Verb::Start | Verb::Restart | Verb::Ensure) {
-            daemon.rotate_log().await?;
+        if matches!(verb, Verb::Start | Verb::Restart | Verb::Ensure)
+            && let Err(error) = daemon.rotate_log().await
+        {
+            let (unit, why) = (daemon.unit().to_owned(), error.to_string());
+            progress.event(job.host.name(), &Event::Unrotated { unit, why });
         }
     }
     Ok(())

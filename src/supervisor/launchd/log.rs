@@ -4,6 +4,8 @@
 //! programs hold open. So the verbs that see to it that a service runs rotate its log too: as often as one of them is
 //! called, no more.
 
+use std::time::Duration;
+
 use crate::host::{Command, Facts, Host, HostError};
 use crate::service::spec::Logs;
 
@@ -13,13 +15,16 @@ use super::super::layout;
 const ROTATE: &str = include_str!("../../../templates/launchd/rotate.sh");
 const READ: &str = include_str!("../../../templates/launchd/logs.sh");
 
+/// How long it may take to copy a log that nobody rotated for long.
+const COPY: Duration = Duration::from_mins(10);
+
 /// Rotates the log of a unit if it has outgrown `logs.max_size`: copied and cut, for the program goes on writing to it.
 /// Lines that are written in the very moment of the cut are lost; none is ever there twice.
 pub async fn rotate(host: &dyn Host, facts: &Facts, unit: &str, logs: &Logs) -> Result<(), HostError> {
     let path = path(facts, unit);
     let (size, keep) = (logs.max_size.to_string(), logs.keep.to_string());
     let command = Command::new("sh").args(["-c", ROTATE, "sh", &path, &size, &keep]).env("LC_ALL", "C");
-    let output = host.run(&command).await?;
+    let output = host.run(&command.deadline(COPY)).await?;
     if output.success() {
         return Ok(());
     }
