@@ -17,6 +17,7 @@ pub(crate) fn subject(bench: &Bench) {
     bench.project.write("unitbee.toml", web(&[], ""));
     bench.unitbee(&["apply"]).exits(0);
     a_record_outlives_its_process(bench);
+    a_process_outlives_its_record(bench);
     bootout_is_in_progress(bench);
     print_has_another_layout(bench);
     two_start_it_at_once(bench);
@@ -70,6 +71,21 @@ fn a_record_outlives_its_process(bench: &Bench) {
     let calls = restarts(bench);
     assert_eq!(bootstraps(&calls), ["0"], "it is not tried before the record is gone");
     knob(bench, "eio-window", "0");
+}
+
+/// It is waited for, and not killed in the middle of ending.
+fn a_process_outlives_its_record(bench: &Bench) {
+    let usual = web(&[], "");
+    let without_url = usual.replace(r#"url = "http://127.0.0.1:8080/v1/shutdown", drain = "2s", "#, "");
+    bench.project.write("unitbee.toml", &without_url);
+    bench.unitbee(&["apply"]).exits(0);
+    knob(bench, "outlives", "2");
+    restarts(bench);
+    bench.unitbee(&["stop"]).exits(0).says("stopped by TERM");
+    assert!(bench.processes("web-main").is_empty());
+    knob(bench, "outlives", "0");
+    bench.project.write("unitbee.toml", usual);
+    bench.unitbee(&["apply"]).exits(0);
 }
 
 fn bootout_is_in_progress(bench: &Bench) {
@@ -157,6 +173,14 @@ fn somebody_disabled_it(bench: &Bench) {
     bench.root(&format!("launchctl disable gui/1000/{LABEL}"));
     restarts(bench);
     assert!(!bench.is_enabled("web-main"), "it is started, and stays what somebody made it");
+    // What else keeps it from being loaded is told, not that it is disabled, and what passes is waited for.
+    bench.unitbee(&["stop"]).exits(0);
+    bench.root(&format!("chmod 666 {PLIST}"));
+    fails(bench.unitbee(&["start"]), "others may write it", "`chmod 644 ");
+    assert!(!bench.is_enabled("web-main"));
+    bench.root(&format!("chmod 644 {PLIST}"));
+    bench.unitbee(&["start"]).exits(0).says("healthy after");
+    assert!(!bench.is_enabled("web-main"));
     bench.unitbee(&["status"]).exits(0).says("not-persistent").says("mend: unitbee enable web-main");
     bench.unitbee(&["plan"]).exits(2).says("enable web-main");
     bench.unitbee(&["apply"]).exits(0);
@@ -225,7 +249,7 @@ fn its_file_was_changed_by_hand(bench: &Bench) {
         ("sed -i s/com.rbee.web-main/com.rbee.other/", "its Label is not com.rbee.web-main", "`unitbee apply --take`"),
         ("sed -i s/ProgramArguments/Arguments/", "it names no program", "`unitbee apply --take`"),
         ("sed -i s/Aqua/Moon/", "it is not for sessions of type Aqua", "`unitbee apply --take`"),
-        ("sed -i 1,5d", "it is no property list", "`rm /home/bee/Library/LaunchAgents/"),
+        ("sed -i 1,5d", "it is no property list", "`mv /home/bee/Library/LaunchAgents/"),
         ("chmod 666", "others may write it", "`chmod 644 "),
         ("rm", "it is not there", "`unitbee apply`"),
     ];

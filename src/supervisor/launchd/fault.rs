@@ -147,9 +147,10 @@ impl Fault {
             Self::NoRoot { user, .. } => may_act_as_root(user),
             Self::OtherUser { user, .. } => format!("reach the host as {user}, or give the service another name"),
             Self::NotAsked => "`uname -s; sh -c :` on the host must say Darwin, and nothing else".into(),
-            Self::Silent { .. } => {
+            Self::Silent { call, .. } if call.starts_with("launchctl ") => {
                 "`launchctl print system` on the host shows whether launchd answers at all; if not, reboot it".into()
             }
+            Self::Silent { call, .. } => format!("`{call}` on the host shows whether it ever comes back"),
             Self::Unclear { code: TEARING_DOWN, .. } => {
                 "its user logs out, or the Mac goes down: try again in a moment".into()
             }
@@ -170,7 +171,8 @@ impl Fault {
             Self::Stuck { target, .. } => format!("`sudo launchctl bootout {target}` on the host, else a reboot"),
             Self::HeldBack { .. } => "`unitbee restart` loads it anew; if that changes nothing, reboot the host".into(),
             Self::NeverStarts { target, .. } => {
-                format!("`launchctl kickstart {target}` on the host, else a reboot")
+                let sudo = if target.starts_with("system/") { "sudo " } else { "" };
+                format!("`{sudo}launchctl kickstart {target}` on the host, else a reboot")
             }
         }
     }

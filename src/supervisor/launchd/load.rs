@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::answer::{Said, gist};
+use super::answer::{NO_JOB, NO_PROCESS, Said, gist};
 use super::look::{self, Scope};
 use super::{Fault, LEAST, Launchd, Place, SHORT, as_root, log};
 use crate::host::{Command, HostError};
@@ -56,7 +56,7 @@ impl Launchd {
                 Spawned::Never(_) => {
                     tried = true;
                     let loaded = self.look(&[unit.to_owned()], &Scope::All).await?.look.loaded(unit);
-                    self.clear(unit, loaded).await?;
+                    self.clear("start", unit, loaded).await?;
                 }
             }
         }
@@ -98,11 +98,12 @@ impl Launchd {
                 if cleared == CLEARINGS {
                     return Err(refused());
                 }
-                self.clear(unit, loaded).await?;
+                self.clear("start", unit, loaded).await?;
                 cleared += 1;
                 continue;
             }
-            if seen.look.is_disabled(unit, place.definition) {
+            // One that is to stay disabled was disabled again, and is enabled anew by the next try.
+            if !place.stays_disabled && seen.look.is_disabled(unit, place.definition) {
                 return Err(self.fault("start", unit, Fault::Disabled { target: place.target.clone() }));
             }
             if let Some(wrong) =
@@ -180,14 +181,13 @@ impl Launchd {
         place: &Place,
         content: Option<&[u8]>,
     ) -> Result<Option<(String, String)>, SupervisorError> {
-        let path = &place.path;
         let Some(content) = content else {
             return Ok(Some(("it is not there".into(), "`unitbee apply` writes it".into())));
         };
-        let listed = self.host.run(&Command::new("ls").args(["-ldn", path]).env("LC_ALL", "C").deadline(SHORT)).await?;
-        let line = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let list = Command::new("ls").args(["-ldn", &place.path]).env("LC_ALL", "C").deadline(SHORT);
+        let line = String::from_utf8_lossy(&self.host.run(&list).await?.stdout).into_owned();
         let owner = if place.definition == Definition::Daemon { 0 } else { self.facts.uid };
-        Ok(bad_access(&line, path, owner).or_else(|| bad_content(unit, place, content)))
+        Ok(bad_access(&line, place, owner).or_else(|| bad_content(unit, place, content)))
     }
 
     /// Waits until launchd has started what it has loaded; a job that it just leaves alone is kicked, once.
@@ -206,7 +206,9 @@ impl Launchd {
                 ("running", Some(_)) => return Ok(Spawned::Started),
                 ("not running" | "exited" | "spawn scheduled", None) if ran => return Ok(Spawned::Started),
                 ("not running", None) if kicked.unwrap_or(begun).elapsed() > UNSTARTED => {
-                    if kicked.is_some() || !self.kick(place, throttle + UNSTARTED).await? {
+                    if kicked.is_some()
+                        || !self.kick(unit, place, until.min(Instant::now() + throttle + UNSTARTED)).await?
+                    {
                         return Ok(Spawned::Never(one.state().to_owned()));
                     }
                     kicked = Some(Instant::now());
@@ -221,10 +223,12 @@ impl Launchd {
     }
 
     /// Asks launchd to start what it has loaded; whether it came back.
-    async fn kick(&self, place: &Place, deadline: Duration) -> Result<bool, SupervisorError> {
+    async fn kick(&self, unit: &str, place: &Place, until: Instant) -> Result<bool, SupervisorError> {
+        let deadline = until.saturating_duration_since(Instant::now()).max(UNSTARTED);
         match self.call(&place.domain, &["kickstart", &place.target], deadline).await {
-            // 37 is a job that runs, and any other answer is shown by the next look.
-            Ok(_) => Ok(true),
+            // One that runs by now, or is gone, is shown by the next look.
+            Ok(said) if matches!(said.code, 0 | NO_PROCESS | NO_JOB) || said.may_pass() => Ok(true),
+            Ok(said) => Err(self.refused_call("kickstart", unit, &place.target, &said)),
             Err(SupervisorError::Launchd { fault: Fault::Silent { .. }, .. }) => Ok(false),
             Err(error) => Err(error),
         }
@@ -233,13 +237,12 @@ impl Launchd {
 
 /// What of a property list's content keeps launchd from loading it as this unit, and what mends it.
 fn bad_content(unit: &str, place: &Place, content: &[u8]) -> Option<(String, String)> {
-    let path = &place.path;
     let mend = || {
         let way = match header::parse(content) {
             Some(_) => "`unitbee apply --take` writes it anew".to_owned(),
-            None => format!("`rm {path}` on the host, then `unitbee apply` writes it anew"),
+            None => aside(place),
         };
-        format!("{way}; `plutil -lint {path}` on the host tells more")
+        format!("{way}; `plutil -lint {}` on the host tells more", place.quoted())
     };
     let Ok(plist) = plist::from_bytes::<plist::Dictionary>(content) else {
         return Some(("it is no property list".into(), mend()));
@@ -253,23 +256,37 @@ fn bad_content(unit: &str, place: &Place, content: &[u8]) -> Option<(String, Str
         return Some(("it names no program".into(), mend()));
     }
     let session = if place.domain.starts_with("gui/") { "Aqua" } else { "Background" };
-    let sessions = plist.get("LimitLoadToSessionType").and_then(plist::Value::as_array);
-    let is_for_it = sessions.is_some_and(|all| all.iter().any(|one| one.as_string() == Some(session)));
-    (place.definition == Definition::Agent && !is_for_it)
+    (place.definition == Definition::Agent && !is_for(&plist, session))
         .then(|| (format!("it is not for sessions of type {session}"), mend()))
 }
 
+/// Tells whether a property list is for sessions of a type: one, several, or by default those at the screen
+/// (launchd.plist(5), `LimitLoadToSessionType`).
+fn is_for(plist: &plist::Dictionary, session: &str) -> bool {
+    match plist.get("LimitLoadToSessionType") {
+        None => session == "Aqua",
+        Some(plist::Value::Array(all)) => all.iter().any(|one| one.as_string() == Some(session)),
+        Some(one) => one.as_string() == Some(session),
+    }
+}
+
+/// How a file that is not ours, or no longer to be known as such, makes room for one that is.
+fn aside(place: &Place) -> String {
+    let (sudo, path) = (place.sudo(), place.quoted());
+    format!("`{sudo}mv {path} {path}.old` on the host, then `unitbee apply` writes it anew")
+}
+
 /// Reads a line of `ls -ldn`: `-rw-r--r--  1 501  20  812 Nov 21 01:05 /…`.
-fn bad_access(line: &str, path: &str, owner: u32) -> Option<(String, String)> {
+fn bad_access(line: &str, place: &Place, owner: u32) -> Option<(String, String)> {
     let mut words = line.split_whitespace();
     let (mode, uid) = (words.next()?, words.nth(1)?.parse::<u32>().ok()?);
+    let (sudo, path) = (place.sudo(), place.quoted());
     let may_write = |at: usize| mode.as_bytes().get(at) == Some(&b'w');
     if !mode.starts_with('-') {
-        let mend = format!("`rm {path}` on the host, then `unitbee apply --take`");
-        return Some(("it is no regular file".into(), mend));
+        return Some(("it is no regular file".into(), aside(place)));
     }
     if may_write(5) || may_write(8) {
-        return Some(("others may write it".into(), format!("`chmod 644 {path}` on the host")));
+        return Some(("others may write it".into(), format!("`{sudo}chmod 644 {path}` on the host")));
     }
     (uid != 0 && uid != owner)
         .then(|| (format!("it belongs to user {uid}"), format!("`sudo chown {owner} {path}` on the host")))
@@ -277,15 +294,26 @@ fn bad_access(line: &str, path: &str, owner: u32) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::bad_access;
+    use super::*;
+
+    fn place() -> Place {
+        Place {
+            domain: "gui/501".to_owned(),
+            target: "gui/501/com.rbee.a".to_owned(),
+            definition: Definition::Agent,
+            path: "/Users/a b/x.plist".to_owned(),
+            stays_disabled: false,
+        }
+    }
 
     #[test]
     fn a_file_that_others_may_write_is_told() {
-        let wrong = |line: &str| bad_access(line, "/x.plist", 501).map(|(why, _)| why);
+        let wrong = |line: &str| bad_access(line, &place(), 501).map(|(why, _)| why);
+        let writable = Some("others may write it".to_owned());
         assert_eq!(wrong("-rw-r--r--  1 501  20  812 Nov 21 01:05 /x.plist\n"), None);
         assert_eq!(wrong("-rw-r--r--@ 1 0  0  812 Nov 21 01:05 /x.plist\n"), None);
-        assert_eq!(wrong("-rw-rw-r--  1 501  20  812 Nov 21 01:05 /x.plist\n").as_deref(), Some("others may write it"));
-        assert_eq!(wrong("-rw-r--rw-  1 501  20  812 Nov 21 01:05 /x.plist\n").as_deref(), Some("others may write it"));
+        assert_eq!(wrong("-rw-rw-r--  1 501  20  812 Nov 21 01:05 /x.plist\n"), writable);
+        assert_eq!(wrong("-rw-r--rw-  1 501  20  812 Nov 21 01:05 /x.plist\n"), writable);
         assert_eq!(
             wrong("lrwxr-xr-x  1 501  20  5 Nov 21 01:05 /x.plist -> y\n").as_deref(),
             Some("it is no regular file")
@@ -295,5 +323,34 @@ mod tests {
             Some("it belongs to user 502")
         );
         assert_eq!(wrong(""), None);
+    }
+
+    #[test]
+    fn what_mends_it_is_a_command_for_its_path_and_its_owner() {
+        let mend = |line: &str, place: &Place| bad_access(line, place, 0).unwrap().1;
+        let daemon = Place { definition: Definition::Daemon, ..place() };
+        let writable = "-rw-rw-rw-  1 0  0  812 Nov 21 01:05 /x.plist\n";
+        assert_eq!(mend(writable, &place()), "`chmod 644 '/Users/a b/x.plist'` on the host");
+        assert_eq!(mend(writable, &daemon), "`sudo chmod 644 '/Users/a b/x.plist'` on the host");
+        let moved =
+            "`sudo mv '/Users/a b/x.plist' '/Users/a b/x.plist'.old` on the host, then `unitbee apply` writes it anew";
+        assert_eq!(mend("drwxr-xr-x  2 0  0  64 Nov 21 01:05 /x.plist\n", &daemon), moved);
+    }
+
+    #[test]
+    fn sessions_are_one_or_several_or_those_at_the_screen() {
+        let plist = |sessions: &str| {
+            let text = format!(
+                "<plist version=\"1.0\"><dict><key>Label</key><string>com.rbee.a</string>\
+                 <key>Program</key><string>/bin/x</string>{sessions}</dict></plist>"
+            );
+            bad_content("a", &place(), text.as_bytes()).map(|(why, _)| why)
+        };
+        let of = |value: &str| plist(&format!("<key>LimitLoadToSessionType</key>{value}"));
+        assert_eq!(plist(""), None);
+        assert_eq!(of("<string>Aqua</string>"), None);
+        assert_eq!(of("<array><string>Background</string><string>Aqua</string></array>"), None);
+        let wrong = Some("it is not for sessions of type Aqua".to_owned());
+        assert_eq!((of("<string>Background</string>"), of("<array/>")), (wrong.clone(), wrong));
     }
 }

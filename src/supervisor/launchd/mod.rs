@@ -19,6 +19,7 @@ mod processes;
 mod reason;
 mod state;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -92,6 +93,18 @@ struct Place {
     stays_disabled: bool,
 }
 
+impl Place {
+    /// What stands before a command of a user that changes something there.
+    fn sudo(&self) -> &'static str {
+        if self.definition == Definition::Daemon { "sudo " } else { "" }
+    }
+
+    /// The path of its file as a word of a command.
+    fn quoted(&self) -> Cow<'_, str> {
+        shlex::try_quote(&self.path).unwrap_or_default()
+    }
+}
+
 /// The file that counts of those that define a unit: of two, the daemon's, which is there from boot on.
 #[must_use]
 pub fn defining(files: &BTreeMap<Definition, FileFound>) -> Option<(Definition, &FileFound)> {
@@ -150,7 +163,7 @@ impl Launchd {
             return Err(self.refused("start", unit, Refusal::NoSuchUnit, detail));
         };
         self.check_owner("start", unit, &seen)?;
-        let place = self.place(&seen.look, unit, definition)?;
+        let place = self.place("start", unit, definition, &seen.look)?;
         let loaded = seen.look.loaded(unit);
         let is_up = |one: &Loaded| {
             let is_same = one.job.definition == look::definition_of(&file.content);
@@ -160,7 +173,7 @@ impl Launchd {
             return Ok(JobEnd::Done);
         }
         self.check_content(unit, &place, &file.content)?;
-        self.clear(unit, loaded).await?;
+        self.clear("start", unit, loaded).await?;
         let end = self.load(unit, &place, until).await;
         if place.stays_disabled && end.is_err() {
             // Where that fails too, there is the note; why it was not loaded is what matters.
@@ -174,7 +187,8 @@ impl Launchd {
         let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
         let file = seen.file(0);
         self.check_owner("start", unit, &seen)?;
-        let place = self.place(&seen.look, unit, file.map_or(Definition::Agent, |(definition, _)| definition))?;
+        let definition = file.map_or(Definition::Agent, |(definition, _)| definition);
+        let place = self.place("start", unit, definition, &seen.look)?;
         self.check_loadable(unit, &place, file.map(|(_, file)| &file.content[..])).await
     }
 
@@ -196,7 +210,7 @@ impl Launchd {
         }
         if seen.look.is_to_disable(unit) {
             let definition = seen.file(0).map_or(Definition::Agent, |(definition, _)| definition);
-            self.disable_again(unit, &self.place(&seen.look, unit, definition)?).await?;
+            self.disable_again(unit, &self.place("disable", unit, definition, &seen.look)?).await?;
         }
         Ok(())
     }
@@ -210,7 +224,8 @@ impl Launchd {
     pub(super) async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
         let until = Instant::now() + deadline;
         let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
-        if self.boot_out(unit, seen.look.loaded(unit), until).await?.is_empty() {
+        let left = self.boot_out(unit, seen.look.loaded(unit), until).await?;
+        if left.is_empty() && self.dead(unit, until).await?.is_none() {
             return Ok(JobEnd::Done);
         }
         let status = Box::new(self.status_of(unit).await?);
@@ -232,7 +247,7 @@ impl Launchd {
             let is_new = seen.look.is_disabled(unit, definition) == (verb == "enable");
             any |= is_new;
             if is_new || seen.look.is_to_disable(unit) {
-                self.tell(verb, unit, &self.place(&seen.look, unit, definition)?).await?;
+                self.tell(verb, unit, &self.place(verb, unit, definition, &seen.look)?).await?;
                 self.forget_note(unit, &seen.look).await?;
             }
         }
@@ -243,10 +258,10 @@ impl Launchd {
     pub(super) async fn forget(&self, units: &[String]) -> Result<(), SupervisorError> {
         let seen = self.look(units, &Scope::All).await?;
         for unit in units {
-            self.clear(unit, seen.look.loaded(unit)).await?;
+            self.clear("uninstall", unit, seen.look.loaded(unit)).await?;
             for definition in [Definition::Agent, Definition::Daemon] {
                 if seen.look.has_override(unit, definition) {
-                    self.tell("enable", unit, &self.place(&seen.look, unit, definition)?).await?;
+                    self.tell("enable", unit, &self.place("enable", unit, definition, &seen.look)?).await?;
                 }
             }
             self.forget_note(unit, &seen.look).await?;
@@ -284,7 +299,7 @@ impl Launchd {
         if lives || seen.file(0).is_some() {
             return Ok(None);
         }
-        self.clear(unit, loaded).await?;
+        self.clear("clean up", unit, loaded).await?;
         Ok(Some(format!("the job {target}, of which the property list is gone")))
     }
 
@@ -303,19 +318,38 @@ impl Launchd {
         Ok(!seen.look.has(unit) && seen.file(0).is_none() && !is_off && self.family(unit).is_empty())
     }
 
-    /// Unloads a unit wherever it is loaded, and does not rest before it is gone.
-    async fn clear(&self, unit: &str, loaded: Vec<Loaded>) -> Result<(), SupervisorError> {
+    /// Unloads a unit wherever it is loaded, and does not rest before nothing of it is left.
+    async fn clear(&self, operation: &'static str, unit: &str, loaded: Vec<Loaded>) -> Result<(), SupervisorError> {
+        let Some(first) = loaded.first().map(|one| one.target.clone()) else { return Ok(()) };
         let own = loaded.iter().filter_map(|one| one.job.exit_timeout).max().unwrap_or(0);
-        let patience = (Duration::from_secs(own) + MARGIN).max(LEAST);
-        let left = self.boot_out(unit, loaded, Instant::now() + patience).await?;
+        let until = Instant::now() + (Duration::from_secs(own) + MARGIN).max(LEAST);
+        let left = self.boot_out(unit, loaded, until).await?;
         for one in &left {
             self.call(&one.domain, &["kill", "SIGKILL", &one.target], SHORT).await?;
         }
         let left = self.boot_out(unit, left, Instant::now() + AFTER_KILL).await?;
-        left.first().map_or(Ok(()), |one| {
-            let (target, state) = (one.target.clone(), one.state().to_owned());
-            Err(self.fault("start", unit, Fault::Stuck { target, state }))
-        })
+        let stuck = |target, state| Err(self.fault(operation, unit, Fault::Stuck { target, state }));
+        if let Some(one) = left.first() {
+            return stuck(one.target.clone(), one.state().to_owned());
+        }
+        if self.dead(unit, until).await?.is_none() {
+            return Ok(());
+        }
+        self.kill(unit, Whom::All, Signal::Kill).await?;
+        let left = self.dead(unit, Instant::now() + AFTER_KILL).await?;
+        left.map_or(Ok(()), |pid| stuck(first, format!("process {pid}")))
+    }
+
+    /// Waits until no process of a unit is left, and gives one that is: launchd may forget a job a moment before its process
+    /// is gone.
+    async fn dead(&self, unit: &str, until: Instant) -> Result<Option<u32>, SupervisorError> {
+        loop {
+            let left = self.processes(unit).await?.first().copied();
+            if left.is_none() || Instant::now() >= until {
+                return Ok(left);
+            }
+            sleep(POLL).await;
+        }
     }
 
     /// Tells the jobs of a unit to go, and waits until they have; gives those that are left.
@@ -357,8 +391,14 @@ impl Launchd {
     }
 
     /// Says where a unit is to be loaded: an agent in the domain of the login at the screen, else in that of its account.
-    fn place(&self, look: &Look, unit: &str, definition: Definition) -> Result<Place, SupervisorError> {
-        let domain = domain(look, &self.facts, definition).map_err(|fault| self.fault("start", unit, fault))?;
+    fn place(
+        &self,
+        operation: &'static str,
+        unit: &str,
+        definition: Definition,
+        look: &Look,
+    ) -> Result<Place, SupervisorError> {
+        let domain = domain(look, &self.facts, definition).map_err(|fault| self.fault(operation, unit, fault))?;
         let path = layout::absolute(&definition.path(unit), &self.facts).unwrap_or_default().into_string();
         let target = format!("{domain}/{}", crate::service::render::launchd::label(unit));
         Ok(Place { domain, target, definition, path, stays_disabled: look.is_disabled(unit, definition) })

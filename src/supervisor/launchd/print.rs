@@ -21,8 +21,6 @@ pub struct Job {
     pub path: Option<String>,
     /// `running`, `not running`, `spawn scheduled`, `SIGTERMed`, …
     pub state: Option<String>,
-    /// `spawn failed` where launchd did not get as far as the program.
-    pub job_state: Option<String>,
     /// Its process, also while that is still being set up.
     pub pid: Option<u32>,
     /// Processes since `bootstrap`.
@@ -84,7 +82,6 @@ impl Job {
         match key {
             "path" => first(&mut self.path, Some(value.to_owned())),
             "state" => first(&mut self.state, Some(value.to_owned())),
-            "job state" => first(&mut self.job_state, Some(value.to_owned())),
             "pid" => first(&mut self.pid, value.parse().ok().filter(|pid| *pid != 0)),
             "exit timeout" => first(&mut self.exit_timeout, value.parse().ok()),
             "minimum runtime" => first(&mut self.throttle, value.parse().ok()),
@@ -146,7 +143,6 @@ mod tests {
                 target: "gui/501/com.rbee.llm-8080".to_owned(),
                 path: Some("/Users/bee/Library/LaunchAgents/com.rbee.llm-8080.plist".to_owned()),
                 state: Some("running".to_owned()),
-                job_state: Some("running".to_owned()),
                 pid: Some(4711),
                 runs: Some(3),
                 start_reason: Some("semaphore".to_owned()),
@@ -162,7 +158,6 @@ mod tests {
                 target: "user/501/com.rbee.web-main".to_owned(),
                 path: Some("/Users/bee/Library/LaunchAgents/com.rbee.web-main.plist".to_owned()),
                 state: Some("spawn scheduled".to_owned()),
-                job_state: Some("spawn failed".to_owned()),
                 pid: None,
                 runs: Some(22),
                 start_reason: None,

@@ -280,12 +280,16 @@ class Job:
         self.leaving = True
         if not self.pid:
             self.leave()
+        elif self.mac.knob("outlives"):
+            self.mac.later(self.mac.knob("outlives"), lambda: self.pid and self.signal(signal.SIGTERM))
+            self.leave()
         elif self.state not in LEAVING:
             self.terminate()
 
     def leave(self):
         self.cancel()
-        self.domain.jobs.pop(self.label, None)
+        if self.domain.jobs.get(self.label) is self:
+            del self.domain.jobs[self.label]
         self.mac.left(self.domain)
         self.answer_waiting()
 

@@ -21,6 +21,7 @@ KNOBS = {
     "layout": 26,  # of print: that of macOS 12, 14, 26 or 27; also the release that sw_vers tells
     "auto-login": False,  # whether the user is at the screen after a reboot
     "eio-window": 0.0,  # seconds that a job's record outlives its process, beyond a moment
+    "outlives": 0.0,  # seconds until a process hears that launchd has ended, and forgotten, its job: reported, 3.4
     "spawn-time": 0.05,  # seconds at most from a start to the program, of which any part is spent in each state between
     "bootout-code": 0,  # what a bootout that has begun answers: 0, on older and busy machines 36 (osquery/osquery#5698)
     "duplicate-code": 5,  # what bootstrap of a job that is there answers: 5, 17 or 37, by release; 0: any of them
