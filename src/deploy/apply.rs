@@ -15,7 +15,7 @@ use super::plan::{Choices, Obstacle, Plan, Start, plan};
 use super::release::Wanted;
 use super::survey::{self, Observed};
 use crate::host::{self, Answer, Ask, Cgroup, Facts, Host, HostError, Lease, Observation, Query};
-use crate::lifecycle::stop::StopError;
+use crate::lifecycle::stop::{StopError, is_outside};
 use crate::lifecycle::{LifecycleError, Service, graceful_shutdown};
 use crate::observe::flags::limit_gap;
 use crate::service::render::{Systemd, Target};
@@ -276,6 +276,11 @@ async fn carry_out(
     events: Sink<'_>,
 ) -> Result<Applied, ApplyError> {
     let mut plan = plan;
+    if let Some(supervisor) = &site.supervisor {
+        for start in plan.starts.iter().filter(|start| start.restart) {
+            is_outside(host.as_ref(), supervisor, &start.unit).await?;
+        }
+    }
     check::run(host.as_ref(), &mut plan, events).await?;
     let mut outcome = if plan.only_lingers() { Outcome::Unchanged } else { Outcome::Changed };
     // What cannot be brought there ends nothing.

@@ -59,6 +59,14 @@ pub enum StopError {
         /// Cause.
         source: SupervisorError,
     },
+    /// We are one of its processes.
+    #[error("stop {unit} on {host}: this program runs in it, and would end before the work is done")]
+    Own {
+        /// Unit.
+        unit: String,
+        /// Host.
+        host: String,
+    },
     /// The host did not do its part.
     #[error("stop process {pid}")]
     Process {
@@ -83,6 +91,9 @@ impl StopError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Supervisor { source, .. } => source.hint(),
+            Self::Own { .. } => {
+                Some("run it from another shell, or over SSH; a service that just ends is started again".to_owned())
+            }
             Self::Process { source, .. } => source.hint(),
             Self::NotEmpty { pids, .. } => pids.first().map(|pid| {
                 format!("`ps -o state,command -p {pid}` on the host: what the kernel waits for in state D or U only it can end, or a reboot")
@@ -118,6 +129,7 @@ pub async fn graceful_shutdown(
     let begun = Instant::now();
     let failed = |source| StopError::Supervisor { unit: unit.to_owned(), source };
     let before = supervisor.status_of(unit).await.map_err(failed)?;
+    is_outside(host, supervisor, unit).await?;
     supervisor.prepare_stop(&before).await.map_err(failed)?;
     if !is_alive(&before) && supervisor.processes(unit).await.map_err(failed)?.is_empty() {
         let mut by = StoppedBy::Already;
@@ -161,6 +173,23 @@ pub async fn graceful_shutdown(
         (false, false) => StoppedBy::Term,
     };
     Ok(Stopped { by, took: begun.elapsed(), note })
+}
+
+/// Makes sure that we are no process of `unit`: whoever ends that ends us, and nobody is left to start it again.
+///
+/// # Errors
+///
+/// [`StopError::Own`] where we are, and [`StopError::Supervisor`] where that cannot be told.
+pub async fn is_outside(host: &dyn Host, supervisor: &Supervisor, unit: &str) -> Result<(), StopError> {
+    if !host.is_local() {
+        return Ok(());
+    }
+    let pids =
+        supervisor.processes(unit).await.map_err(|source| StopError::Supervisor { unit: unit.into(), source })?;
+    if pids.contains(&std::process::id()) {
+        return Err(StopError::Own { unit: unit.to_owned(), host: host.name().to_owned() });
+    }
+    Ok(())
 }
 
 /// A unit between two restarts may be up again, too freshly to count as running: it has a process then.

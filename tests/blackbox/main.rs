@@ -23,6 +23,7 @@ mod forwarding;
 mod gate;
 mod hangs;
 mod identity;
+mod inside;
 mod killed;
 #[path = "../support/lab.rs"]
 mod lab;
@@ -132,6 +133,8 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("forwarding", forwarding::subject, &[&SYSTEMD_262, &MAC, &MAC_DAEMON]),
     ("gate", gate::subject, EACH),
     ("identity", identity::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
+    // A job of the modelled Mac sees the /proc of its machine, and so would unitbee in it.
+    ("inside", inside::subject, &[&HERE, &RUNNER_HERE]),
     ("killed", killed::subject, EACH),
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
