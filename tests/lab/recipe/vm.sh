@@ -10,6 +10,7 @@ make_vm_base() {
   make_debian_base "$VM_SUITE" "$tree" kmod linux-image-cloud-amd64 udev
   vm_network "$tree"
   vm_control "$tree"
+  vm_keep_manager "$tree"
   vm_quick_boot "$tree"
   mv "$tree"/boot/vmlinuz-* "$base/vmlinuz"
   rm -f "$tree"/boot/initrd.img-*
@@ -62,6 +63,13 @@ WantedBy=multi-user.target
 END
   printf '\n[Service]\nRuntimeDirectoryPreserve=yes\n' >>"$1/etc/systemd/system/ssh.service.d/lab.conf"
   chroot "$1" systemctl --quiet enable lab-control.service
+}
+
+# The lab's own first login would have logind stop the user's manager after 10 s: whoever logs in about then waits for
+# that end and for a new start, which takes long where the processor is emulated.
+vm_keep_manager() {
+  install -d "$1/etc/systemd/logind.conf.d"
+  printf '[Login]\nUserStopDelaySec=infinity\n' >"$1/etc/systemd/logind.conf.d/lab.conf"
 }
 
 # Emulated in software, each of these costs up to a second and brings nothing to a test of user units.
