@@ -170,11 +170,15 @@ impl<'a> Http<'a> {
             Way::Forward { proven, .. } => {
                 let asked = exchange(request(&road.client));
                 tokio::pin!(asked);
-                let heard = match tokio::time::timeout(DOUBT, &mut asked).await {
-                    Ok(heard) => heard,
+                let doubt = async {
+                    tokio::time::sleep(DOUBT).await;
+                    self.somebody_listens().await
+                };
+                let heard = tokio::select! {
+                    biased;
+                    heard = &mut asked => heard,
                     // Seen once in a hundred times under load (OpenSSH 9.2): it stays open though nobody listens.
-                    Err(_) if !self.somebody_listens().await? => return Err(self.refused()),
-                    Err(_) => asked.await,
+                    listens = doubt => if listens? { asked.await } else { return Err(self.refused()) },
                 };
                 let source = match heard {
                     Err(source) if is_silence(&source) => source,

@@ -22,6 +22,11 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell";
 
 /// Answers every connection with these bytes and ends it; returns the port.
 fn serve(answer: &'static [u8]) -> u16 {
+    serve_after(Duration::ZERO, answer)
+}
+
+/// The same, each time after a while.
+fn serve_after(pause: Duration, answer: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -30,6 +35,7 @@ fn serve(answer: &'static [u8]) -> u16 {
                 // All of the request, so that the end is no reset.
                 let mut asked = [0; 4096];
                 drop(peer.read(&mut asked));
+                std::thread::sleep(pause);
                 drop(peer.write_all(answer));
             });
         }
@@ -72,6 +78,19 @@ fn a_broken_exchange_is_told_from_nobody_there() {
                 assert!(matches!(broken, Err(HttpError::Broken { .. })), "{scheme} {answer:?}: {broken:?}");
             }
         }
+    });
+}
+
+#[test]
+fn an_answer_counts_before_the_host_has_told_who_listens() {
+    const LATE: Duration = Duration::from_millis(1500);
+    alone("forwarding::an_answer_counts_before_the_host_has_told_who_listens", async |mut world| {
+        // This is how the host looks who listens.
+        let grep = world.program("slow/grep", "[ \"$1\" != -sh ] || sleep 60\nexec /usr/bin/grep \"$@\"\n");
+        let path = format!("{}:/usr/bin:/bin", grep.parent().unwrap());
+        let host = world.ssh_to(&Far { config: "", path: Some(&path) });
+        let reply = get(host.as_ref(), "http", serve_after(LATE, OK)).await.unwrap();
+        assert_eq!(reply.status, 200);
     });
 }
 
