@@ -57,7 +57,8 @@ stop = {{ term = "2s" }}
 "#
         )
     };
-    let health = r#"health = { url = "http://127.0.0.1:8080/health", healthy_for = "100ms" }"#;
+    // How fast it answers proves nothing here: one that is late on a slow machine still counts as starting.
+    let health = r#"health = { url = "http://127.0.0.1:8080/health", within = "10min", healthy_for = "100ms" }"#;
     [
         service(8080, calm, &["--eat", "24"], health),
         service(8081, &BUSY, &["--spin", cores], ""),
@@ -179,11 +180,8 @@ fn kernel_has(bench: &Bench, capped: &Capped) {
 fn a_lifted_limit_is_told(bench: &Bench) {
     bench.root(&format!("echo max >$({})/memory.max", bench.find_cgroup(CALMER.unit)));
     let status = status(bench, &CALMER, 0);
-    let flag = &status["flags"][0];
-    assert_eq!(
-        (&flag["kind"], &flag["reason"]),
-        (&"limit-not-effective".into(), &"memory: memory.max is \"max\"".into())
-    );
+    let flag = ineffective(&status);
+    assert_eq!(flag["reason"], "memory: memory.max is \"max\"");
     assert_eq!(flag["mend"], format!("unitbee restart {} -H {}", CALMER.unit, bench.host.name));
 }
 
@@ -203,8 +201,7 @@ fn are_told_not_to_hold(bench: &Bench) {
     let table = bench.unitbee(&["status", "calm"]).exits(0);
     table.says(&format!("limit-not-effective calm-main on {}: {gap}", bench.host.name)).says(mend);
     let status = status(bench, &CALM, 0);
-    assert_eq!(status["flags"][0]["kind"], "limit-not-effective", "{status:#}");
-    assert_eq!(status["flags"][0]["reason"], gap, "{status:#}");
+    assert_eq!(ineffective(&status)["reason"], gap, "{status:#}");
     if bench.target.manager == Manager::Systemd {
         assert_eq!(status["memory_bytes"], Value::Null, "what nobody counts is not told: {status:#}");
     }
@@ -217,6 +214,13 @@ fn are_told_not_to_hold(bench: &Bench) {
 
 fn status(bench: &Bench, capped: &Capped, code: i32) -> Value {
     bench.unitbee(&["status", "--json", capped.unit]).exits(code).json()[0].clone()
+}
+
+/// The flag that says that a limit does not hold.
+#[track_caller]
+fn ineffective(status: &Value) -> &Value {
+    let mut flags = status["flags"].as_array().unwrap().iter();
+    flags.find(|flag| flag["kind"] == "limit-not-effective").unwrap_or_else(|| panic!("every limit holds: {status:#}"))
 }
 
 fn number(bench: &Bench, capped: &Capped, file: &str) -> u64 {
