@@ -175,7 +175,7 @@ pub async fn status(
         Err(SupervisorError::Missing { missing: Missing::UserManager | Missing::StoppedManager, .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let statuses = match &supervisor {
+    let (statuses, now) = match &supervisor {
         Some(Supervisor::Launchd(_) | Supervisor::Runner(_)) => {
             let status = |(unit, found): (&String, &Found)| -> Result<_, SupervisorError> {
                 let file = found.file.as_ref().map(|(definition, file)| (*definition, file));
@@ -185,12 +185,15 @@ pub async fn status(
                 }
                 Ok(status)
             };
-            units.iter().zip(&found).map(status).collect::<Result<_, _>>()?
+            (units.iter().zip(&found).map(status).collect::<Result<_, _>>()?, facts.now())
         }
-        Some(supervisor) => supervisor.status(&units).await?.into_iter().map(Some).collect(),
-        None => vec![None; units.len()],
+        // It counts up to its own answer, which on a slow host comes long after the facts were told.
+        Some(supervisor) => {
+            (supervisor.status(&units).await?.into_iter().map(Some).collect::<Vec<_>>(), supervisor.now())
+        }
+        None => (vec![None; units.len()], facts.now()),
     };
-    let site = Site { host: host.name(), facts: &facts, choice, supervisor: supervisor.as_ref() };
+    let site = Site { host: host.name(), facts: &facts, now, choice, supervisor: supervisor.as_ref() };
     let looks = subjects
         .iter()
         .zip(found)
@@ -230,6 +233,8 @@ fn read(mut answers: impl Iterator<Item = Answer>) -> Option<Vec<Found>> {
 struct Site<'a> {
     host: &'a str,
     facts: &'a Facts,
+    /// Unix time in seconds by the host's clock when the manager was asked.
+    now: i64,
     choice: Choice,
     /// Absent where the manager does not run.
     supervisor: Option<&'a Supervisor>,
@@ -242,11 +247,11 @@ async fn look(
     probing: Option<Probing>,
     status: Option<UnitStatus>,
 ) -> Row {
-    let &Site { host, facts, choice, supervisor } = site;
+    let &Site { host, facts, now, choice, supervisor } = site;
     let spec = spec(subject, &found);
     let health = match (probing, &status) {
         (Some(probing), Some(UnitStatus { state: State::Running { since, .. }, .. })) => {
-            Some(probing.end(facts.now() - since).await)
+            Some(probing.end(now - since).await)
         }
         _ => None,
     };
@@ -281,10 +286,10 @@ async fn look(
         },
         pid: status.as_ref().and_then(|status| status.pid),
         since,
-        now: facts.now(),
+        now,
         restarts: status.as_ref().map_or(0, |status| status.restarts),
         memory_bytes: status.as_ref().and_then(|status| status.memory),
-        cpu_percent: status.as_ref().and_then(|status| cpu_percent(status, facts.now())),
+        cpu_percent: status.as_ref().and_then(|status| cpu_percent(status, now)),
         tasks: status.as_ref().and_then(|status| status.tasks),
         health: health.map(|health| health.map_or("unknown", |(word, _)| word)),
         flags,

@@ -61,13 +61,15 @@ impl Systemd {
         host: Arc<dyn Host>,
         facts: &Facts,
     ) -> Result<Self, SupervisorError> {
+        // Before it connects, for that takes its time.
+        let clock = Clock::of(facts);
         let account = Account::of(facts);
         let found = Found { bus: facts.bus, systemd: facts.systemd, linger: facts.linger };
         let link = match approach.of(facts.uid) {
             Some(bus) => Link::Bus(bus),
             None => Link::open(&host, &account, found).await?,
         };
-        Ok(Self { host, account, clock: Clock::of(facts), linger: facts.linger, link: RwLock::new(Arc::new(link)) })
+        Ok(Self { host, account, clock, linger: facts.linger, link: RwLock::new(Arc::new(link)) })
     }
 
     pub(super) fn transport(&self) -> Transport {
