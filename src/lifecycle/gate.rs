@@ -98,6 +98,8 @@ pub struct Gate<'a> {
 enum Look {
     Good(u32, Option<Cgroup>),
     NotYet(String),
+    /// It had less time than a probe may take, and that was over before an answer came.
+    CutShort(String),
 }
 
 impl Gate<'_> {
@@ -110,6 +112,7 @@ impl Gate<'_> {
         let mut watch =
             self.supervisor.watch(self.unit).await.map_err(|source| GateError::Supervisor { unit: unit(), source })?;
         let mut pauses = pauses();
+        let mut before = None;
         loop {
             let reason = match self.look(&prober, deadline).await? {
                 Look::Good(pid, cgroup) => {
@@ -120,12 +123,15 @@ impl Gate<'_> {
                     }
                 }
                 Look::NotYet(reason) => reason,
+                // That its own time was over says nothing of the service.
+                Look::CutShort(reason) => before.unwrap_or(reason),
             };
             let pause = pauses.next().unwrap_or(PROBE);
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(GateError::NotHealthy { unit: unit(), within: self.health.within, last: reason });
             }
+            before = Some(reason);
             // A unit that fails meanwhile ends the wait at once.
             watch.changed(pause.min(left)).await;
         }
@@ -137,11 +143,11 @@ impl Gate<'_> {
             Ok(pid) => pid,
             Err(reason) => return Ok(Look::NotYet(reason)),
         };
-        let left = deadline.saturating_duration_since(Instant::now());
-        if let Probe::Unhealthy(reason) =
-            prober.probe(left.clamp(LOOK, PROBE)).await.map_err(|source| self.unasked(source))?
-        {
-            return Ok(Look::NotYet(reason));
+        let begun = Instant::now();
+        let time = deadline.saturating_duration_since(begun).clamp(LOOK, PROBE);
+        if let Probe::Unhealthy(reason) = prober.probe(time).await.map_err(|source| self.unasked(source))? {
+            let is_cut_short = time < PROBE && begun.elapsed() >= time;
+            return Ok(if is_cut_short { Look::CutShort(reason) } else { Look::NotYet(reason) });
         }
         let (cgroup, wrong) = self.who_listens(&status).await?;
         Ok(match wrong {

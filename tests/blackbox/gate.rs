@@ -35,18 +35,20 @@ fn a_slow_one_is_waited_for(bench: &Bench) {
 }
 
 fn one_that_never_gets_healthy_has_its_time(bench: &Bench) {
-    bench.project.write("unitbee.toml", manifest(8080, "2s", "no", &["--unhealthy"]));
+    // Its answers take longer than the last look: what is told is what it said before.
+    let habits = ["--unhealthy", "--slow", "600"];
+    bench.project.write("unitbee.toml", manifest(8080, "3s", "no", &habits));
     let run = bench
         .unitbee(&["apply"])
         .exits(1)
-        .says("web-main is not healthy within 2s: http://127.0.0.1:8080/health answered 503")
+        .says("web-main is not healthy within 3s: http://127.0.0.1:8080/health answered 503")
         .says("hint: `unitbee logs web-main");
-    assert!(run.took > Duration::from_secs(2), "{run}");
+    assert!(run.took > Duration::from_secs(3), "{run}");
     assert!(run.took < Duration::from_mins(1), "{run}");
     bench.running("web-main");
     bench.unitbee(&["status"]).exits(3).says("unhealthy web-main").says("answered 503");
     // Nothing is left to be done, and nothing is good.
-    bench.unitbee(&["apply"]).exits(1).says("web-main is not healthy within 2s");
+    bench.unitbee(&["apply"]).exits(1).says("web-main is not healthy within 3s");
 }
 
 fn one_that_ends_is_told_at_once(bench: &Bench) {

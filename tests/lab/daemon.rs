@@ -3,7 +3,7 @@
 //! One file without dependencies, compiled by `rustc` into a static program, so that the same bytes run on every host.
 //!
 //! ```text
-//! daemon --port N [--health-after MS] [--unhealthy] [--version TEXT] [--exit-after MS --code N] [--deaf]
+//! daemon --port N [--health-after MS] [--unhealthy] [--slow MS] [--version TEXT] [--exit-after MS --code N] [--deaf]
 //!        [--shutdown none] [--eat MIB] [--spin THREADS] [--crowd THREADS] [--children]
 //! ```
 
@@ -20,6 +20,7 @@ struct Habits {
     port: u16,
     health_after: u64,
     unhealthy: bool,
+    slow: u64,
     version: String,
     exit_after: Option<u64>,
     code: i32,
@@ -94,6 +95,7 @@ fn read() -> Habits {
             "--port" => habits.port = value().parse().expect("--port"),
             "--health-after" => habits.health_after = value().parse().expect("--health-after"),
             "--unhealthy" => habits.unhealthy = true,
+            "--slow" => habits.slow = value().parse().expect("--slow"),
             "--version" => habits.version = value(),
             "--exit-after" => habits.exit_after = Some(value().parse().expect("--exit-after")),
             "--code" => habits.code = value().parse().expect("--code"),
@@ -139,6 +141,7 @@ fn answer(mut stream: TcpStream, habits: &Habits, begun: Instant) {
         _ => ("404 Not Found", "no such thing\n".to_owned()),
     };
     let reply = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    thread::sleep(Duration::from_millis(habits.slow));
     stream.write_all(reply.as_bytes()).ok();
     if (method, path) == ("POST", "/v1/shutdown") && !habits.no_shutdown {
         println!("daemon was asked to end");
