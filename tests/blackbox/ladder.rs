@@ -24,20 +24,23 @@ pub(crate) fn subject(bench: &Bench) {
     let all: Vec<Vec<u32>> = units.iter().map(|unit| bench.processes(unit)).collect();
     assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 1, bench.target.family(), 1], "{all:?}");
 
-    let run = bench.unitbee(&["stop", "--json"]).exits(0);
-    for (unit, (.., by)) in units.iter().zip(SERVICES) {
+    // Its answer has to come in time to be told, so nothing else is stopped meanwhile.
+    let refused = bench.unitbee(&["stop", "--json", "refusing"]).exits(0).says("answered 404");
+    let others: Vec<&str> = SERVICES.iter().map(|(name, ..)| *name).filter(|name| *name != "refusing").collect();
+    let run = bench.unitbee(&[&["stop", "--json"], &others[..]].concat()).exits(0);
+    for (unit, (name, .., by)) in units.iter().zip(SERVICES) {
+        let run = if name == "refusing" { &refused } else { &run };
         let line = run.stdout.lines().find(|line| line.contains(&format!("\"unit\":\"{unit}\""))).unwrap_or_default();
         assert!(line.contains(&format!("\"by\":\"{by}\"")), "{unit} ends by {by}: {run}");
         assert_eq!(bench.processes(unit), Vec::<u32>::new(), "{unit}");
     }
-    run.says("refusing").says("answered 404");
     for pid in all.concat() {
         assert_eq!(bench.root(&format!("cat /proc/{pid}/comm 2>/dev/null || true")), "", "process {pid}");
     }
     assert_eq!(bench.root(&format!("cat /proc/{stranger}/comm")).trim(), "sleep", "it is none of ours");
 
-    // What was asked to end stays down, whatever `restart` says.
-    std::thread::sleep(Duration::from_millis(1500));
+    // What was asked to end stays down, whatever `restart` says: for longer than its delay and a start take.
+    std::thread::sleep(Duration::from_millis(1500) * bench.target.patience.min(4));
     for unit in &units {
         assert_eq!(bench.pid(unit), None, "{unit}");
         assert_eq!(bench.property(unit, "NRestarts"), "0", "{unit}");
