@@ -5,19 +5,27 @@ use std::time::{Duration, Instant};
 use super::bench::Bench;
 use super::target::Manager;
 
-const MANIFEST: &str = r#"
+/// Each life and each pause is long enough for somebody to look, and a life too short to count as running (10 s).
+fn manifest(patience: u32) -> String {
+    let time = (300 * patience).min(8000);
+    format!(
+        r#"
 [service.web]
-command = ["./daemon", "--port", "8080", "--exit-after", "300", "--code", "3"]
-restart = { delay = "300ms", max_delay = "300ms", give_up_after = 4 }
-"#;
+command = ["./daemon", "--port", "8080", "--exit-after", "{time}", "--code", "3"]
+restart = {{ delay = "{time}ms", max_delay = "{time}ms", give_up_after = 4 }}
+"#
+    )
+}
 
 pub(crate) fn subject(bench: &Bench) {
-    bench.project.write("unitbee.toml", MANIFEST);
+    bench.project.write("unitbee.toml", manifest(bench.target.patience));
     bench.unitbee(&["apply"]);
-    bench.until("it was restarted", Duration::from_secs(10), |bench| bench.property("web-main", "NRestarts") != "0");
+    bench.until("it was restarted", Duration::from_secs(10), |bench| {
+        bench.property("web-main", "NRestarts").parse::<u32>().is_ok_and(|restarts| restarts > 0)
+    });
 
     let mut seen = Vec::new();
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + Duration::from_mins(1) * bench.target.patience;
     while Instant::now() < deadline {
         let run = bench.unitbee(&["status", "--json"]).exits(3);
         let status = run.json()[0].clone();
