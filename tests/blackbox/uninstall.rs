@@ -6,7 +6,9 @@ use super::target::Manager;
 
 pub(crate) fn subject(bench: &Bench) {
     let before = files(bench);
-    bench.project.write("unitbee.toml", web(&["--children"], r#"secrets = ["TOKEN"]"#));
+    let within = format!("{}s", 30 * bench.target.patience);
+    let family = |keys: &str| web(&["--children"], keys).replace("30s", &within);
+    bench.project.write("unitbee.toml", family(r#"secrets = ["TOKEN"]"#));
     bench.unitbee_with(&[("TOKEN", "x")], &["apply"]).exits(0);
     bench.unitbee(&["stop"]).exits(0);
     bench.unitbee(&["start"]).exits(0);
@@ -36,7 +38,7 @@ pub(crate) fn subject(bench: &Bench) {
     if let Some(domain) = bench.target.domain() {
         leaves_others_alone(bench, domain);
         let more = "secrets = [\"TOKEN\"]\nlogs = { max_size = \"4K\" }";
-        bench.project.write("unitbee.toml", web(&["--children"], more));
+        bench.project.write("unitbee.toml", family(more));
         bench.unitbee_with(&[("TOKEN", "x")], &["apply"]).exits(0);
         bench.unitbee(&["stop"]).exits(0);
         bench.sh("head -c 9000 /dev/zero | tr '\\0' x >>~/.local/state/unitbee/log/web-main.log");
