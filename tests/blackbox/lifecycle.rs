@@ -124,16 +124,23 @@ fn ensures(bench: &Bench) {
 }
 
 fn waits(bench: &Bench) {
-    let patience = bench.target.patience;
-    let (young, within) = ((1500 * patience).to_string(), format!("{}s", 3 * patience));
-    bench.project.write("unitbee.toml", web(&["--health-after", &young], "").replace("30s", &within));
+    const WELL: &str = "/home/bee/well";
+    bench.stop_behind("web-main");
+    bench.unitbee(&["wait"]).exits(1).says("web-main is not healthy within 1s: it is stopped");
+    assert_eq!(bench.pid("web-main"), None, "it only waits");
+
+    bench.sh(&format!("touch {WELL}"));
+    bench.project.write("unitbee.toml", web(&["--healthy-with", WELL], ""));
     bench.unitbee(&["apply"]).exits(0);
     bench.stop_behind("web-main");
+    bench.sh(&format!("rm {WELL}"));
     bench.start_behind("web-main");
+    bench.until("it is up, and not well", SOON, |bench| bench.get(8080, "/health").0 == 503);
+    let waiting = bench.start(&[], &["wait"]);
+    // Long enough for it to look, more than once as a rule.
+    std::thread::sleep(Duration::from_secs(1));
     assert_eq!(bench.get(8080, "/health").0, 503);
-    bench.unitbee(&["wait"]).exits(0).says("is healthy");
+    bench.sh(&format!("touch {WELL}"));
+    waiting.end().exits(0).says("is healthy");
     assert_eq!(bench.get(8080, "/health").0, 200);
-    bench.stop_behind("web-main");
-    bench.unitbee(&["wait"]).exits(1).says(&format!("web-main is not healthy within {within}: it is stopped"));
-    assert_eq!(bench.pid("web-main"), None, "it only waits");
 }

@@ -3,8 +3,8 @@
 //! One file without dependencies, compiled by `rustc` into a static program, so that the same bytes run on every host.
 //!
 //! ```text
-//! daemon --port N [--health-after MS] [--unhealthy] [--slow MS] [--version TEXT] [--exit-after MS --code N] [--deaf]
-//!        [--shutdown none] [--eat MIB] [--spin THREADS] [--crowd THREADS] [--children]
+//! daemon --port N [--health-after MS] [--healthy-with FILE] [--unhealthy] [--slow MS] [--version TEXT]
+//!        [--exit-after MS --code N] [--deaf] [--shutdown none] [--eat MIB] [--spin THREADS] [--crowd THREADS] [--children]
 //! ```
 
 use std::collections::HashMap;
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 struct Habits {
     port: u16,
     health_after: u64,
+    healthy_with: Option<String>,
     unhealthy: bool,
     slow: u64,
     version: String,
@@ -94,6 +95,7 @@ fn read() -> Habits {
         match word.as_str() {
             "--port" => habits.port = value().parse().expect("--port"),
             "--health-after" => habits.health_after = value().parse().expect("--health-after"),
+            "--healthy-with" => habits.healthy_with = Some(value()),
             "--unhealthy" => habits.unhealthy = true,
             "--slow" => habits.slow = value().parse().expect("--slow"),
             "--version" => habits.version = value(),
@@ -129,9 +131,10 @@ fn answer(mut stream: TcpStream, habits: &Habits, begun: Instant) {
     let text = String::from_utf8_lossy(&head[..count]).into_owned();
     let mut words = text.split_whitespace();
     let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    let lacks = habits.healthy_with.as_ref().is_some_and(|file| !std::path::Path::new(file).exists());
     let young = begun.elapsed() < Duration::from_millis(habits.health_after);
     let (status, body) = match (method, path) {
-        ("GET", "/health") if habits.unhealthy || young => ("503 Service Unavailable", "not yet\n".to_owned()),
+        ("GET", "/health") if habits.unhealthy || young || lacks => ("503 Service Unavailable", "not yet\n".to_owned()),
         ("GET", "/health") => ("200 OK", format!("ok version={} pid={}\n", habits.version, std::process::id())),
         ("GET", "/env") => {
             let env: HashMap<_, _> = std::env::vars().collect();
