@@ -81,10 +81,11 @@ impl Bench {
 
     /// Starts unitbee.
     pub(crate) fn start(&self, env: &[(&str, &str)], args: &[&str]) -> Running {
-        Running::of(match self.target.reach {
+        let command = match self.target.reach {
             Reach::Here => self.here(env, args),
             Reach::Ssh => self.over_ssh(env, args),
-        })
+        };
+        Running::of(command).patient(self.target.patience)
     }
 
     fn over_ssh(&self, env: &[(&str, &str)], args: &[&str]) -> Command {

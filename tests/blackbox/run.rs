@@ -12,6 +12,9 @@ use serde_json::Value;
 /// No run takes as long as this; one that does hangs.
 const PATIENCE: Duration = Duration::from_mins(3);
 
+/// How many times longer it may take on a slow host at most: a hang is to be told of while somebody still waits.
+const SLOWER: u32 = 4;
+
 /// A run that ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
@@ -74,6 +77,7 @@ pub(crate) struct Running {
     line: String,
     child: Child,
     begun: Instant,
+    patience: Duration,
 }
 
 impl Running {
@@ -83,7 +87,12 @@ impl Running {
         let line = format!("{} {line}", command.get_program().to_string_lossy());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
-        Self { line, child, begun: Instant::now() }
+        Self { line, child, begun: Instant::now(), patience: PATIENCE }
+    }
+
+    /// Lets it take so many times longer.
+    pub(crate) fn patient(self, times: u32) -> Self {
+        Self { patience: PATIENCE * times.min(SLOWER), ..self }
     }
 
     /// Kills the process, as a power cut would.
@@ -104,7 +113,7 @@ impl Running {
         std::thread::spawn(move || {
             stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
         });
-        Lines(lines)
+        Lines(lines, self.patience)
     }
 
     /// Waits for the end.
@@ -113,9 +122,9 @@ impl Running {
         let (sender, receiver) = mpsc::channel();
         let child = self.child;
         std::thread::spawn(move || sender.send(child.wait_with_output()));
-        let output = receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        let output = receiver.recv_timeout(self.patience).unwrap_or_else(|_| {
             kill_process(pid, Signal::KILL).ok();
-            panic!("still running after {PATIENCE:?}: {}", self.line)
+            panic!("still running after {:?}: {}", self.patience, self.line)
         });
         let output = output.unwrap();
         Run {
@@ -128,8 +137,8 @@ impl Running {
     }
 }
 
-/// Lines as a run writes them.
-pub(crate) struct Lines(mpsc::Receiver<String>);
+/// Lines as a run writes them, and how long one may take.
+pub(crate) struct Lines(mpsc::Receiver<String>, Duration);
 
 impl Lines {
     /// Awaits a line that holds `text`.
@@ -141,7 +150,7 @@ impl Lines {
     /// Awaits a line that holds `text`; gives all lines up to that.
     #[track_caller]
     pub(crate) fn upto(&self, text: &str) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.1;
         let mut seen = Vec::new();
         loop {
             match self.0.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
