@@ -161,9 +161,12 @@ pub async fn graceful_shutdown(
         done = &mut job => { done.map_err(failed)?; false }
         // What has ended needs no KILL, however long its supervisor takes to say so.
         () = tokio::time::sleep(stop.term), if !by_url => {
-            supervisor.kill(unit, Whom::All, Signal::Kill).await.map_err(failed)?;
+            let lives = !supervisor.processes(unit).await.map_err(failed)?.is_empty();
+            if lives {
+                supervisor.kill(unit, Whom::All, Signal::Kill).await.map_err(failed)?;
+            }
             job.await.map_err(failed)?;
-            true
+            lives
         }
     };
     let by_kill = prove_empty(supervisor, unit).await? || by_kill;
