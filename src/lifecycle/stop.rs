@@ -159,9 +159,9 @@ pub async fn graceful_shutdown(
     tokio::pin!(job);
     let by_kill = tokio::select! {
         done = &mut job => { done.map_err(failed)?; false }
-        // What has ended needs no KILL, however long its supervisor takes to say so.
         () = tokio::time::sleep(stop.term), if !by_url => {
-            let lives = !supervisor.processes(unit).await.map_err(failed)?.is_empty();
+            // What has ended needs no KILL, however long its supervisor takes to say so; unless it was to have no time at all.
+            let lives = stop.term.is_zero() || !supervisor.processes(unit).await.map_err(failed)?.is_empty();
             if lives {
                 supervisor.kill(unit, Whom::All, Signal::Kill).await.map_err(failed)?;
             }
