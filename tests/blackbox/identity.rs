@@ -33,7 +33,12 @@ fn a_dead_runner_is_told_and_mended(bench: &Bench) {
     bench.assert_healthy(new);
     bench.unitbee(&["status"]).exits(0).hides("unsupervised");
 
-    bench.root(&format!("kill -KILL {} {new}", bench.record("web-main")["runner"]));
+    let both = format!("{} {new}", bench.record("web-main")["runner"]);
+    bench.root(&format!("kill -KILL {both}"));
+    // Who is killed is there until somebody has taken note of it.
+    bench.until("both are gone", SOON, |bench| {
+        bench.root(&format!("for pid in {both}; do ! kill -0 $pid 2>/dev/null || echo $pid; done")).is_empty()
+    });
     bench.unitbee(&["status"]).exits(3).says("failed (its runner was killed)");
     bench.unitbee(&["apply"]).exits(0).says("web-main is healthy after");
 }

@@ -49,6 +49,8 @@ pub(crate) fn subject(bench: &Bench) {
 
 fn manifest(patience: u32) -> String {
     let mut text = String::new();
+    // Longer than it takes to tell the supervisor of one that its URL has ended.
+    let delay = patience.min(4);
     for (number, (name, habits, url, _)) in SERVICES.iter().enumerate() {
         let port = 8080 + number;
         let url = url.replace("{port}", &port.to_string());
@@ -59,7 +61,7 @@ fn manifest(patience: u32) -> String {
 [service.{name}]
 command = ["./daemon", "--port", "{port}"{habits}]
 health = {{ url = "http://127.0.0.1:{port}/health", healthy_for = "100ms" }}
-restart = {{ when = "always", delay = "1s", max_delay = "1s" }}
+restart = {{ when = "always", delay = "{delay}s", max_delay = "{delay}s" }}
 stop = {{ {url}{drain}term = "{patience}s" }}
 "#
         )

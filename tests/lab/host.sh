@@ -91,6 +91,7 @@ make_keys() {
   ssh-keygen -q -t ed25519 -N '' -C unitbee-lab -f "$dir/key"
   ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$dir/host_key"
   printf '%s %s\n' "$address" "$(cat "$dir/host_key.pub")" >"$dir/known_hosts"
+  # An emulated sshd takes seconds to greet, and any takes some while the machine under it is busy.
   cat >"$dir/ssh_config" <<END
 Host $name
   HostName $address
@@ -99,9 +100,8 @@ Host $name
   IdentitiesOnly yes
   UserKnownHostsFile $dir/known_hosts
   StrictHostKeyChecking yes
+  ConnectTimeout 60
 END
-  # An emulated sshd takes seconds to greet, and many while the machine under it is busy.
-  [[ $(host_get "$name" machine) != vm ]] || printf '  ConnectTimeout 60\n' >>"$dir/ssh_config"
 }
 
 # What makes a root file system this host and no other.
