@@ -276,6 +276,7 @@ async fn carry_out(
     events: Sink<'_>,
 ) -> Result<Applied, ApplyError> {
     let mut plan = plan;
+    // Each is looked at again when it is ended, but then files are changed already.
     if let Some(supervisor) = &site.supervisor {
         for start in plan.starts.iter().filter(|start| start.restart) {
             is_outside(host.as_ref(), supervisor, &start.unit).await?;

@@ -48,8 +48,8 @@ impl Progress {
 
     /// Shows one event of a host.
     pub fn event(&self, host: &str, event: &Event) {
-        match &self.form {
-            Form::Json => {
+        match (&self.form, event) {
+            (Form::Json, _) => {
                 let mut object = serde_json::to_value(event).unwrap_or(Value::Null);
                 if let Value::Object(fields) = &mut object {
                     fields.insert("host".to_owned(), json!(host));
@@ -58,20 +58,16 @@ impl Progress {
                     self.json(&object);
                 }
             }
-            Form::Lines => {
+            // What is no step on the way stays on the screen.
+            (Form::Lines, _) | (Form::Bars { .. }, Event::Unrotated { .. }) => {
                 if let Some(text) = self.words(event) {
-                    note(&format!("{}: {text}", printable(host.as_bytes())));
+                    self.say(host, &text);
                 }
             }
-            Form::Bars { all, hosts } => {
+            (Form::Bars { all, hosts }, _) => {
                 let Ok(mut hosts) = hosts.lock() else { return };
                 let bar = hosts.entry(host.to_owned()).or_insert_with(|| spinner(all, host));
-                if let Event::Unrotated { .. } = event {
-                    // It is nothing that passes.
-                    if let Some(text) = self.words(event) {
-                        all.suspend(|| note(&format!("{}: {text}", printable(host.as_bytes()))));
-                    }
-                } else if let Event::Sent { bytes, total } = event {
+                if let Event::Sent { bytes, total } = event {
                     bar.set_style(style(SENDS));
                     bar.set_length(*total);
                     bar.set_position(*bytes);
@@ -87,11 +83,18 @@ impl Progress {
     /// Shows how a host ended, in one line, and forgets it.
     pub fn done(&self, host: &str, line: &str, result: &Value) {
         self.clear(host);
+        match self.form {
+            Form::Json => self.json(result),
+            Form::Lines | Form::Bars { .. } => self.say(host, line),
+        }
+    }
+
+    /// Tells people a line about a host, past the bars where there are some.
+    fn say(&self, host: &str, line: &str) {
         let say = || note(&format!("{}: {line}", printable(host.as_bytes())));
         match &self.form {
-            Form::Json => self.json(result),
-            Form::Lines => say(),
             Form::Bars { all, .. } => all.suspend(say),
+            Form::Json | Form::Lines => say(),
         }
     }
 
