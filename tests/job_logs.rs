@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use unitbee::host::{self, Options, Query};
-use unitbee::observe::logs::{Follower, Source, Wish, recent};
+use unitbee::observe::logs::{Follower, LogQuery, Source, recent};
 use unitbee::service::spec::Logs;
-use unitbee::supervisor::{Manager, launchd};
+use unitbee::supervisor::{SupervisorKind, launchd};
 
 use self::shells::Shell;
 
@@ -291,13 +291,13 @@ async fn logs_of_a_job_are_read_and_followed() {
     assert!(is_file(&logs.join("llm-8080.log.1")));
     writeln!(log, "four").unwrap();
     // A unit that never wrote anything has no lines.
-    let wish = Wish { units: &units, lines: 2 };
-    let (lines, source) = recent(host.as_ref(), &facts, Manager::Launchd, &wish).await.unwrap();
+    let wish = LogQuery { units: &units, lines: 2 };
+    let (lines, source) = recent(host.as_ref(), &facts, SupervisorKind::Launchd, &wish).await.unwrap();
     assert_eq!(source, Source::JobLog);
     let said: Vec<_> = lines.iter().map(|line| (line.unit.as_str(), line.message.as_slice())).collect();
     assert_eq!(said, [("llm-8080", &b"three"[..]), ("llm-8080", b"four")]);
 
-    let wish = Wish { units: &units[..1], lines: 1 };
+    let wish = LogQuery { units: &units[..1], lines: 1 };
     let mut followers = Follower::start(&host, &facts, &wish, source).await.unwrap();
     let [follower] = &mut followers[..] else { panic!("one for each unit") };
     assert_eq!(follower.next().await.unwrap().unwrap().message, b"four");

@@ -15,8 +15,8 @@ use unitbee::service::record::Record;
 use unitbee::service::render::{Systemd, Target};
 use unitbee::service::secret::Secret;
 use unitbee::service::spec::EnvName;
-use unitbee::supervisor::told::Told;
-use unitbee::supervisor::{Manager, State, UnitStatus};
+use unitbee::supervisor::snapshot::Snapshot;
+use unitbee::supervisor::{State, SupervisorKind, UnitStatus};
 
 const NOW_USEC: u64 = 1_800_000_000_000_000;
 
@@ -111,9 +111,9 @@ impl World {
         let marks = below("unitbee/refs");
         Observed {
             facts: self.facts(),
-            choice: Manager::choose(&self.facts(), None),
+            choice: SupervisorKind::choose(&self.facts(), None),
             target: Target::Systemd(Systemd { version: Some(257) }),
-            told: Told::default(),
+            told: Snapshot::default(),
             has_runner: false,
             slices,
             refs: Refs::read(marks.iter().map(Utf8PathBuf::as_path)),

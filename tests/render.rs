@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use unitbee::service::escape::EscapeError;
 use unitbee::service::name::{EnvName, SliceName};
-use unitbee::service::render::{self, Place, Placement, RenderError, Rendered, Runner, Systemd, header};
+use unitbee::service::render::{self, Placement, RenderError, Rendered, Runner, SpecField, Systemd, header};
 use unitbee::service::secret::Secret;
 use unitbee::service::spec::{Limits, Restart, Stop, UnitSpec};
 
@@ -122,35 +122,35 @@ fn what_a_unit_cannot_carry_is_refused_by_name() {
     };
     assert_eq!(
         refused(|spec, _| spec.args.push("a\0".to_owned()), NEWEST),
-        (Place::Argument(5), EscapeError::Nul { at: 1 })
+        (SpecField::Argument(5), EscapeError::Nul { at: 1 })
     );
     assert_eq!(
         refused(|spec, _| spec.args[0] = "x".repeat(131_072), NEWEST),
-        (Place::Argument(1), EscapeError::TooLong { length: 131_072, max: 131_071 })
+        (SpecField::Argument(1), EscapeError::TooLong { length: 131_072, max: 131_071 })
     );
     assert_eq!(
         refused(|spec, _| spec.args[1] = "x".repeat(4096), systemd(250)),
-        (Place::Argument(2), EscapeError::TooLong { length: 4096, max: 4095 })
+        (SpecField::Argument(2), EscapeError::TooLong { length: 4096, max: 4095 })
     );
     assert_eq!(
         refused(|spec, _| drop(spec.env.insert(env_name("A"), "\r".to_owned())), systemd(246)),
-        (Place::Variable(env_name("A")), EscapeError::OldEnvironment { character: '\r', at: 0 })
+        (SpecField::Variable(env_name("A")), EscapeError::OldEnvironment { character: '\r', at: 0 })
     );
     assert_eq!(
         refused(|spec, _| spec.description = "a\nExecStart=/bin/false".to_owned(), NEWEST),
-        (Place::Description, EscapeError::Character { character: '\n', at: 1 })
+        (SpecField::Description, EscapeError::Character { character: '\n', at: 1 })
     );
     assert_eq!(
         refused(|spec, _| spec.working_dir = Some("srv".into()), NEWEST),
-        (Place::WorkingDir, EscapeError::Relative)
+        (SpecField::WorkingDir, EscapeError::Relative)
     );
     assert_eq!(
         refused(|_, placement| placement.program = "/opt/a*".into(), NEWEST),
-        (Place::Program, EscapeError::Character { character: '*', at: 6 })
+        (SpecField::Program, EscapeError::Character { character: '*', at: 6 })
     );
     assert_eq!(
         refused(|_, placement| placement.env_file = Some("/srv/[1]/env".into()), NEWEST),
-        (Place::EnvFile, EscapeError::Character { character: '[', at: 5 })
+        (SpecField::EnvFile, EscapeError::Character { character: '[', at: 5 })
     );
     assert_eq!(
         refused(
@@ -161,7 +161,7 @@ fn what_a_unit_cannot_carry_is_refused_by_name() {
             NEWEST
         ),
         (
-            Place::Setting { section: "Service".to_owned(), key: "Nice".to_owned() },
+            SpecField::Setting { section: "Service".to_owned(), key: "Nice".to_owned() },
             EscapeError::Character { character: '\n', at: 1 }
         )
     );
@@ -315,7 +315,7 @@ fn the_runner_gets_a_script() {
         let secret = UnitSpec { secrets: [name.clone()].into(), ..spec.clone() };
         let error = render::runner::definition(&secret, &placement, &runner).unwrap_err();
         assert!(
-            matches!(&error, RenderError::Value { place: Place::Variable(found), .. } if *found == name),
+            matches!(&error, RenderError::Value { place: SpecField::Variable(found), .. } if *found == name),
             "{error}"
         );
     }

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::host::process::Signal;
-use crate::supervisor::Manager;
+use crate::supervisor::SupervisorKind;
 
 /// Install and run daemons under each machine's own supervisor, here and over SSH
 ///
@@ -75,7 +75,7 @@ pub enum ManagerName {
     Runner,
 }
 
-impl From<ManagerName> for Manager {
+impl From<ManagerName> for SupervisorKind {
     fn from(name: ManagerName) -> Self {
         match name {
             ManagerName::Systemd => Self::Systemd,

@@ -18,10 +18,10 @@ use super::output::{Output, progress::note};
 use crate::host::{Host, printable};
 
 /// How one host fared.
-type Fate<T> = (Arc<dyn Host>, Result<T>);
+type HostResult<T> = (Arc<dyn Host>, Result<T>);
 
 /// Prints the errors of hosts that failed, and finds the exit.
-fn report<T>(output: Output, fates: &[Fate<T>]) -> Exit {
+fn report<T>(output: Output, fates: &[HostResult<T>]) -> Exit {
     let failed = fates.iter().filter(|(_, fate)| fate.is_err()).count();
     if !output.json {
         for (host, fate) in fates {

@@ -8,10 +8,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::args::{Global, Services};
 use super::fault::{BadManifest, Usage};
 use crate::host::{self, Host, Options};
-use crate::observe::Subject;
+use crate::observe::UnitRef;
 use crate::service::manifest::{self, HostWork, Manifest, THIS_MACHINE};
 use crate::service::spec::{UnitName, UnitSpec};
-use crate::supervisor::Manager;
+use crate::supervisor::SupervisorKind;
 
 /// The manifest that is read when none is named.
 pub const MANIFEST: &str = "unitbee.toml";
@@ -25,9 +25,9 @@ pub struct Job {
     /// Host.
     pub host: Arc<dyn Host>,
     /// Units that are looked at or worked on.
-    pub subjects: Vec<Subject>,
+    pub subjects: Vec<UnitRef>,
     /// The service manager that was asked for.
-    pub supervisor: Option<Manager>,
+    pub supervisor: Option<SupervisorKind>,
 }
 
 impl Job {
@@ -74,7 +74,7 @@ pub fn jobs(global: &Global, work: Vec<HostWork>) -> Vec<Job> {
     let job = |work: HostWork| Job {
         host: host::open(&work.name, &work.destination, &options(global)),
         subjects: work.units.into_iter().map(subject).collect(),
-        supervisor: global.supervisor.map(Manager::from),
+        supervisor: global.supervisor.map(SupervisorKind::from),
     };
     work.into_iter().map(job).collect()
 }
@@ -94,19 +94,19 @@ pub async fn of_installed(global: &Global, services: &Services) -> Result<Vec<Jo
             message: format!("{name:?} is no unit: {error}"),
             hint: format!("without a manifest {MANIFEST} units are named in full, such as llm-8080"),
         })?;
-        subjects.push(Subject { unit: unit.to_string(), slice: SLICE.to_owned(), spec: None });
+        subjects.push(UnitRef { unit: unit.to_string(), slice: SLICE.to_owned(), spec: None });
     }
     let hosts = if global.hosts.is_empty() { vec![THIS_MACHINE.to_owned()] } else { global.hosts.clone() };
     let job = |name: &String| Job {
         host: host::open(name, name, &options(global)),
         subjects: subjects.clone(),
-        supervisor: global.supervisor.map(Manager::from),
+        supervisor: global.supervisor.map(SupervisorKind::from),
     };
     Ok(hosts.iter().map(job).collect())
 }
 
-fn subject(spec: UnitSpec) -> Subject {
-    Subject { unit: spec.unit.to_string(), slice: spec.slice.to_string(), spec: Some(spec) }
+fn subject(spec: UnitSpec) -> UnitRef {
+    UnitRef { unit: spec.unit.to_string(), slice: spec.slice.to_string(), spec: Some(spec) }
 }
 
 /// How hosts are reached.

@@ -20,7 +20,9 @@ use crate::lifecycle::{LifecycleError, Service, graceful_shutdown};
 use crate::observe::flags::limit_gap;
 use crate::service::render::{Systemd, Target};
 use crate::service::spec::{Limits, UnitSpec};
-use crate::supervisor::{self, Approach, Definition, Manager, Persistence, Supervisor, SupervisorError, layout};
+use crate::supervisor::{
+    self, Approach, Persistence, Supervisor, SupervisorError, SupervisorKind, UnitFileKind, layout,
+};
 
 /// The host-wide lock that everything which changes units takes.
 pub(super) const LOCK: &str = "apply";
@@ -40,7 +42,7 @@ pub struct Order<'a> {
     /// How long to wait for others at work.
     pub patience: Duration,
     /// The manager that was asked for, instead of the one that fits the host.
-    pub supervisor: Option<Manager>,
+    pub supervisor: Option<SupervisorKind>,
 }
 
 /// What an apply came to on one host.
@@ -131,7 +133,7 @@ impl ApplyError {
 /// A host with its manager, where it has one already.
 pub(super) struct Site {
     pub(super) facts: Facts,
-    pub(super) manager: Manager,
+    pub(super) manager: SupervisorKind,
     pub(super) supervisor: Option<Supervisor>,
 }
 
@@ -231,7 +233,7 @@ pub(super) async fn connect_if_any(
     approach: Approach,
     host: &Arc<dyn Host>,
     facts: &Facts,
-    manager: Manager,
+    manager: SupervisorKind,
     events: Sink<'_>,
 ) -> Result<Option<Supervisor>, SupervisorError> {
     match Supervisor::connect_by(approach, Arc::clone(host), facts, manager).await {
@@ -252,11 +254,11 @@ async fn ask(
 ) -> Result<(), SupervisorError> {
     let (manager, host) = (supervisor.kind(), host.name());
     for (unit, wanted) in observed.units.iter_mut().zip(wanted) {
-        let own = Definition::of(manager, wanted.spec.scope);
+        let own = UnitFileKind::of(manager, wanted.spec.scope);
         let file = unit.file.as_ref().map(|file| (own, file));
         unit.status = observed.told.status(manager, host, &observed.facts, wanted.spec.unit.as_str(), file)?;
     }
-    if manager != Manager::Systemd {
+    if manager != SupervisorKind::Systemd {
         return Ok(());
     }
     let names: Vec<String> = wanted.iter().map(|unit| unit.spec.unit.to_string()).collect();
@@ -318,11 +320,11 @@ async fn carry_out(
     // A wanted link is read with the unit files.
     if !plan.enable.is_empty() {
         // A host without cron has nothing that could be switched on for the runner.
-        if supervisor.enable(&plan.enable).await? || supervisor.kind() == Manager::Systemd {
+        if supervisor.enable(&plan.enable).await? || supervisor.kind() == SupervisorKind::Systemd {
             plan.enable.iter().for_each(|unit| events(Event::Enabled { unit: unit.clone() }));
         }
     }
-    if plan.reload || (!plan.enable.is_empty() && supervisor.kind() != Manager::Launchd) {
+    if plan.reload || (!plan.enable.is_empty() && supervisor.kind() != SupervisorKind::Launchd) {
         supervisor.daemon_reload().await?;
         events(Event::Reloaded);
     }
@@ -352,7 +354,7 @@ async fn take_away(
     events: Sink<'_>,
 ) -> Result<Vec<Supervisor>, ApplyError> {
     let mut left = Vec::new();
-    for manager in Manager::ALL {
+    for manager in SupervisorKind::ALL {
         let moves: Vec<_> = plan.moves.iter().filter(|unit| unit.from == manager).collect();
         if moves.is_empty() {
             continue;
@@ -456,7 +458,7 @@ async fn gaps(
 ) -> Result<Vec<(String, String)>, ApplyError> {
     let manager = supervisor.kind();
     let is_unseen = |(spec, cgroup): &&mut Up<'_>| {
-        manager != Manager::Launchd && cgroup.is_none() && spec.limits != Limits::default()
+        manager != SupervisorKind::Launchd && cgroup.is_none() && spec.limits != Limits::default()
     };
     let mut unseen: Vec<&mut Up<'_>> = up.iter_mut().filter(is_unseen).collect();
     if !unseen.is_empty() {
@@ -471,13 +473,16 @@ async fn gaps(
     }
     let bare: Vec<String> = up
         .iter()
-        .filter(|(spec, cgroup)| manager == Manager::Runner && cgroup.is_none() && spec.limits != Limits::default())
+        .filter(|(spec, cgroup)| {
+            manager == SupervisorKind::Runner && cgroup.is_none() && spec.limits != Limits::default()
+        })
         .map(|(spec, _)| spec.unit.to_string())
         .collect();
     let told = if bare.is_empty() { Vec::new() } else { supervisor.status(&bare).await? };
     let gap = |(spec, cgroup): &Up<'_>| {
         let unit = spec.unit.as_str();
-        let without = told.iter().find(|status| status.unit == unit).and_then(|status| status.unlimited.as_deref());
+        let without =
+            told.iter().find(|status| status.unit == unit).and_then(|status| status.no_limits_reason.as_deref());
         Some((unit.to_owned(), limit_gap(manager, &spec.limits, cgroup.as_ref(), without)?))
     };
     Ok(up.iter().filter_map(gap).collect())

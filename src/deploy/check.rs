@@ -19,7 +19,7 @@ use super::release::Wanted;
 use crate::host::{Command, End, Host, HostError, Output, printable};
 use crate::service::render::launchd;
 use crate::service::spec::EnvName;
-use crate::supervisor::Manager;
+use crate::supervisor::SupervisorKind;
 
 /// How long the run may take. macOS looks a program over when it is run for the first time.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -84,7 +84,7 @@ pub struct CheckError {
 impl Check {
     /// The check of a unit whose program is at `program`, run in the home where the unit names no folder; `None` where its
     /// manifest wants none.
-    pub(super) fn of(wanted: &Wanted, program: &Utf8Path, home: &Utf8Path, manager: Manager) -> Option<Self> {
+    pub(super) fn of(wanted: &Wanted, program: &Utf8Path, home: &Utf8Path, manager: SupervisorKind) -> Option<Self> {
         let spec = &wanted.spec;
         Some(Self {
             unit: spec.unit.to_string(),
@@ -92,7 +92,7 @@ impl Check {
             args: spec.check.clone()?,
             dir: spec.working_dir.as_deref().unwrap_or(home).to_owned(),
             env: spec.env.clone(),
-            path: (manager == Manager::Launchd).then_some(launchd::PATH),
+            path: (manager == SupervisorKind::Launchd).then_some(launchd::PATH),
             machine: wanted.payload.as_ref().and_then(|payload| payload.machine.clone()),
         })
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use similar::TextDiff;
 
 use crate::service::render::launchd::DEFINITION;
-use crate::supervisor::Manager;
+use crate::supervisor::SupervisorKind;
 
 /// What changes in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -110,12 +110,12 @@ const LIVE_FOR_RUNNER: [&str; 14] = [
 
 /// The first setting for which a running process must be replaced, or `None` if it can stay.
 #[must_use]
-pub fn needs_restart(manager: Manager, old: &[u8], new: &[u8]) -> Option<String> {
+pub fn needs_restart(manager: SupervisorKind, old: &[u8], new: &[u8]) -> Option<String> {
     let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
     let settings = |text| match manager {
-        Manager::Runner => settings(before_service(text), &LIVE_FOR_RUNNER),
-        Manager::Systemd => settings(text, &LIVE),
-        Manager::Launchd => properties(text),
+        SupervisorKind::Runner => settings(before_service(text), &LIVE_FOR_RUNNER),
+        SupervisorKind::Systemd => settings(text, &LIVE),
+        SupervisorKind::Launchd => properties(text),
     };
     let (old, new) = (settings(&old), settings(&new));
     let differs = |key: &&&str| old.get(**key) != new.get(**key);
@@ -159,21 +159,25 @@ fn settings<'a>(text: &'a str, live: &[&str]) -> BTreeMap<&'a str, Vec<&'a str>>
 #[cfg(test)]
 mod tests {
     use super::{Difference, needs_restart};
-    use crate::supervisor::Manager;
+    use crate::supervisor::SupervisorKind;
 
     #[test]
     fn a_new_limit_needs_no_restart() {
         let old = b"[Service]\nExecStart=\":/w\" \"a\"\nMemoryMax=1\n";
         assert_eq!(
-            needs_restart(Manager::Systemd, old, b"[Service]\nExecStart=\":/w\" \"a\"\nMemoryMax=2\nTasksMax=3\n"),
+            needs_restart(
+                SupervisorKind::Systemd,
+                old,
+                b"[Service]\nExecStart=\":/w\" \"a\"\nMemoryMax=2\nTasksMax=3\n"
+            ),
             None
         );
         assert_eq!(
-            needs_restart(Manager::Systemd, old, b"[Service]\nExecStart=\":/w\" \"b\"\n").as_deref(),
+            needs_restart(SupervisorKind::Systemd, old, b"[Service]\nExecStart=\":/w\" \"b\"\n").as_deref(),
             Some("ExecStart")
         );
         assert_eq!(
-            needs_restart(Manager::Systemd, old, b"[Service]\nExecStart=\":/w\" \"a\"\nEnvironment=\"A=1\"\n")
+            needs_restart(SupervisorKind::Systemd, old, b"[Service]\nExecStart=\":/w\" \"a\"\nEnvironment=\"A=1\"\n")
                 .as_deref(),
             Some("Environment")
         );

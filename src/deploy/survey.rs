@@ -11,8 +11,8 @@ use crate::service::render::header;
 use crate::service::render::{Systemd, Target};
 use crate::service::spec::{Program, Scope, SliceName};
 use crate::supervisor::launchd::look;
-use crate::supervisor::told::{self, Told};
-use crate::supervisor::{Choice, Definition, Manager, UnitStatus, layout};
+use crate::supervisor::snapshot::{self, Snapshot};
+use crate::supervisor::{Choice, SupervisorKind, UnitFileKind, UnitStatus, layout};
 
 /// What was found on a host.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct Observed {
     /// What that reads; of systemd the version is known once it was asked.
     pub target: Target,
     /// What the managers told without being asked by themselves.
-    pub told: Told,
+    pub told: Snapshot,
     /// Whether the program of the runner is there.
     pub has_runner: bool,
     /// Slice files by name.
@@ -49,7 +49,7 @@ pub struct UnitObserved {
     /// What defines it for the host's manager.
     pub file: Option<FileFound>,
     /// The other definitions of ours that it has.
-    pub elsewhere: Vec<Definition>,
+    pub elsewhere: Vec<UnitFileKind>,
     /// The record of the release in effect, where it is legible.
     pub record: Option<Record>,
     /// Its releases, each with the digest of its secrets.
@@ -136,15 +136,15 @@ impl Refs {
 
 /// Asks for everything that a plan for `wanted` looks at. `wish` is the manager that was asked for.
 #[must_use]
-pub fn query(wanted: &[Wanted], wish: Option<Manager>) -> Query {
+pub fn query(wanted: &[Wanted], wish: Option<SupervisorKind>) -> Query {
     let mut asks = vec![Ask::Tree(layout::refs()), Ask::Size(layout::runner_program())];
     let units: Vec<String> = wanted.iter().map(|unit| unit.spec.unit.to_string()).collect();
     let is_daemon = wanted.iter().any(|unit| unit.spec.scope == Scope::System);
-    asks.extend(told::asks(wish, &units, &if is_daemon { look::Scope::Root } else { look::Scope::All }));
+    asks.extend(snapshot::asks(wish, &units, &if is_daemon { look::Scope::Root } else { look::Scope::All }));
     asks.extend(slices(wanted).into_iter().map(|slice| Ask::File(layout::unit_file(&format!("{slice}.slice")))));
     for unit in wanted {
         let name = unit.spec.unit.as_str();
-        asks.extend(Definition::ALL.map(|kind| Ask::File(kind.path(name))));
+        asks.extend(UnitFileKind::ALL.map(|kind| Ask::File(kind.path(name))));
         asks.push(Ask::File(layout::current_spec(name)));
         asks.push(Ask::Tree(layout::unit(name)));
         asks.push(match (&unit.spec.program, &unit.payload) {
@@ -160,16 +160,16 @@ pub fn query(wanted: &[Wanted], wish: Option<Manager>) -> Query {
 
 /// Reads the answers to [`query`]; `None` when they are not of its form. `wish` is the manager that was asked for.
 #[must_use]
-pub fn read(wanted: &[Wanted], observation: Observation, wish: Option<Manager>) -> Option<Observed> {
-    let choice = Manager::choose(&observation.facts, wish);
+pub fn read(wanted: &[Wanted], observation: Observation, wish: Option<SupervisorKind>) -> Option<Observed> {
+    let choice = SupervisorKind::choose(&observation.facts, wish);
     let target = match choice.manager {
-        Manager::Runner => Target::Runner(layout::runner(&observation.facts)),
-        Manager::Launchd => Target::Launchd(layout::launchd(&observation.facts)),
-        Manager::Systemd => Target::Systemd(Systemd::default()),
+        SupervisorKind::Runner => Target::Runner(layout::runner(&observation.facts)),
+        SupervisorKind::Launchd => Target::Launchd(layout::launchd(&observation.facts)),
+        SupervisorKind::Systemd => Target::Systemd(Systemd::default()),
     };
     let mut answers = observation.answers.into_iter();
     let (Answer::Tree(marks), Answer::Size(runner)) = (answers.next()?, answers.next()?) else { return None };
-    let told = Told::read(&mut answers)?;
+    let told = Snapshot::read(&mut answers)?;
     let refs = Refs::read(marks.keys().map(Utf8PathBuf::as_path));
     let mut found = BTreeMap::new();
     for slice in slices(wanted) {
@@ -184,10 +184,14 @@ pub fn read(wanted: &[Wanted], observation: Observation, wish: Option<Manager>) 
     Some(Observed { facts: observation.facts, choice, target, told, has_runner, slices: found, refs, units })
 }
 
-fn read_unit(wanted: &Wanted, manager: Manager, answers: &mut impl Iterator<Item = Answer>) -> Option<UnitObserved> {
+fn read_unit(
+    wanted: &Wanted,
+    manager: SupervisorKind,
+    answers: &mut impl Iterator<Item = Answer>,
+) -> Option<UnitObserved> {
     let (mut file, mut elsewhere) = (None, Vec::new());
-    let own = Definition::of(manager, wanted.spec.scope);
-    for other in Definition::ALL {
+    let own = UnitFileKind::of(manager, wanted.spec.scope);
+    for other in UnitFileKind::ALL {
         let Answer::File(found) = answers.next()? else { return None };
         if other == own {
             file = found;

@@ -14,19 +14,19 @@ use crate::service::record::Record;
 use crate::service::render::header;
 use crate::service::spec::Stop;
 use crate::supervisor::launchd::look;
-use crate::supervisor::told::{self, Told};
-use crate::supervisor::{Approach, Definition, Manager, Supervisor, launchd, layout};
+use crate::supervisor::snapshot::{self, Snapshot};
+use crate::supervisor::{Approach, Supervisor, SupervisorKind, UnitFileKind, launchd, layout};
 
 /// What was found of the units that are to go.
 struct Leaving {
     unit: String,
     /// What defines it.
-    files: Vec<(Definition, FileFound)>,
+    files: Vec<(UnitFileKind, FileFound)>,
     record: Option<Record>,
     /// Whether releases of it are there.
     releases: bool,
     /// The managers that know of it all the same.
-    known_by: Vec<Manager>,
+    known_by: Vec<SupervisorKind>,
     /// A job by its label that is somebody else's.
     foreign_job: Option<(String, String)>,
     /// Names of the logs that launchd wrote for it, and of what their rotation makes.
@@ -39,13 +39,13 @@ impl Leaving {
     }
 
     /// Its definitions that are ours.
-    fn definitions(&self) -> impl Iterator<Item = Definition> {
-        let ours = |(_, file): &&(Definition, FileFound)| header::parse(&file.content).is_some();
+    fn definitions(&self) -> impl Iterator<Item = UnitFileKind> {
+        let ours = |(_, file): &&(UnitFileKind, FileFound)| header::parse(&file.content).is_some();
         self.files.iter().filter(ours).map(|(definition, _)| *definition)
     }
 
     /// Whether this manager may run it: what is without a definition may still be known to the host's own.
-    fn is_under(&self, manager: Manager, own: Manager) -> bool {
+    fn is_under(&self, manager: SupervisorKind, own: SupervisorKind) -> bool {
         self.definitions().any(|definition| definition.manager() == manager)
             || (manager == own && self.definitions().next().is_none())
             || self.known_by.contains(&manager)
@@ -70,10 +70,10 @@ pub async fn uninstall(
         return Ok(Vec::new());
     }
     let names: Vec<String> = leaving.iter().map(|unit| unit.unit.clone()).collect();
-    let own = Manager::choose(&facts, order.supervisor).manager;
+    let own = SupervisorKind::choose(&facts, order.supervisor).manager;
 
     let mut supervisors = Vec::new();
-    for manager in Manager::ALL {
+    for manager in SupervisorKind::ALL {
         let here: Vec<&Leaving> = leaving.iter().filter(|unit| unit.is_under(manager, own)).collect();
         if here.is_empty() {
             continue;
@@ -112,9 +112,9 @@ pub async fn uninstall(
 
 fn query(units: &[String]) -> Query {
     let mut asks = vec![Ask::Tree(layout::refs()), Ask::Folder(layout::logs())];
-    asks.extend(told::asks(None, units, &look::Scope::All));
+    asks.extend(snapshot::asks(None, units, &look::Scope::All));
     for unit in units {
-        asks.extend(Definition::ALL.map(|kind| Ask::File(kind.path(unit))));
+        asks.extend(UnitFileKind::ALL.map(|kind| Ask::File(kind.path(unit))));
         asks.push(Ask::File(layout::current_spec(unit)));
         asks.push(Ask::Tree(layout::unit(unit)));
     }
@@ -127,11 +127,11 @@ fn read(units: &[String], observation: Observation) -> Option<(Refs, Vec<Leaving
     let mut answers = observation.answers.into_iter();
     let (Answer::Tree(marks), Answer::Folder(logs)) = (answers.next()?, answers.next()?) else { return None };
     let refs = Refs::read(marks.keys().map(Utf8PathBuf::as_path));
-    let told = Told::read(&mut answers)?;
+    let told = Snapshot::read(&mut answers)?;
     let mut leaving = Vec::with_capacity(units.len());
     for unit in units {
         let mut files = Vec::new();
-        for definition in Definition::ALL {
+        for definition in UnitFileKind::ALL {
             let Answer::File(file) = answers.next()? else { return None };
             files.extend(file.map(|file| (definition, file)));
         }
@@ -154,8 +154,8 @@ fn refuse_foreign(host: &Arc<dyn Host>, leaving: &[Leaving], facts: &Facts) -> R
     let foreign = leaving.iter().filter(|unit| unit.definitions().next().is_none());
     let jobs = foreign.clone().filter_map(|unit| unit.foreign_job.clone());
     let jobs = jobs.map(|(target, path)| Obstacle::ForeignJob { target, path });
-    let other = |(unit, definition, file): (&str, Definition, &FileFound)| {
-        launchd::other_owner(unit, definition, file, facts).filter(|_| definition.is_roots()).map(Obstacle::OtherUser)
+    let other = |(unit, definition, file): (&str, UnitFileKind, &FileFound)| {
+        launchd::other_owner(unit, definition, file, facts).filter(|_| definition.needs_root()).map(Obstacle::OtherUser)
     };
     let files = leaving
         .iter()
@@ -179,7 +179,7 @@ fn removal(leaving: &[Leaving], mut refs: Refs) -> (Batch, Batch, Vec<String>) {
     for unit in leaving {
         // What defines it first: without that nothing points to the rest.
         for definition in unit.definitions() {
-            let batch = if definition.is_roots() { &mut roots } else { &mut batch };
+            let batch = if definition.needs_root() { &mut roots } else { &mut batch };
             batch.removes.push(definition.path(&unit.unit));
         }
         batch.removes.extend([layout::record(&unit.unit), layout::damaged_record(&unit.unit), layout::log(&unit.unit)]);
@@ -213,7 +213,7 @@ async fn prove_gone(
         }
         managers.push(supervisor.kind());
     }
-    let definitions = Definition::ALL.into_iter().filter(|kind| managers.contains(&kind.manager()));
+    let definitions = UnitFileKind::ALL.into_iter().filter(|kind| managers.contains(&kind.manager()));
     let definitions = definitions.map(|kind| kind.path(unit));
     let asks = definitions.chain([layout::unit(unit)]).map(Ask::Size).collect();
     let found = host.query(&Query { asks }).await?.answers;

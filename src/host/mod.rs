@@ -4,17 +4,17 @@
 //! primitives are batched, because at a distance every one of them costs a round trip: one [`Query`] reads
 //! everything a plan needs, one [`Batch`] carries every file of a change. A host knows nothing of services.
 
+mod bsd;
 mod error;
 mod local;
 mod local_file;
-mod places;
 mod proc;
 pub mod process;
 pub mod query;
 mod relay;
 mod root;
 mod ssh;
-mod told;
+mod xdg_dirs;
 
 use std::fmt::{self, Debug, Formatter};
 use std::io::{self, Read, Write};

@@ -11,7 +11,7 @@ use super::stop::Stopped;
 use crate::host::{Answer, Ask, Host, HostError, Query};
 use crate::service::record::Record;
 use crate::service::spec::{Health, Logs, Stop, UnitSpec};
-use crate::supervisor::{self, Manager, State, Supervisor, SupervisorError, UnitStatus, layout};
+use crate::supervisor::{self, State, Supervisor, SupervisorError, SupervisorKind, UnitStatus, layout};
 
 /// One installed service of one host, whichever supervisor runs it.
 ///
@@ -107,7 +107,7 @@ impl DaemonManager {
     pub async fn open_all(
         host: &Arc<dyn Host>,
         units: &[(String, Option<&UnitSpec>)],
-        wish: Option<Manager>,
+        wish: Option<SupervisorKind>,
     ) -> Result<Vec<Self>, SupervisorError> {
         let names: Vec<String> = units.iter().map(|(unit, _)| unit.clone()).collect();
         let (supervisor, records) = connect(host, &names, wish).await?;
@@ -216,13 +216,13 @@ impl DaemonManager {
 async fn connect(
     host: &Arc<dyn Host>,
     units: &[String],
-    wish: Option<Manager>,
+    wish: Option<SupervisorKind>,
 ) -> Result<(Supervisor, Vec<Option<Record>>), SupervisorError> {
-    let mut asks = Manager::ask_installed(units);
+    let mut asks = SupervisorKind::ask_installed(units);
     asks.extend(units.iter().map(|unit| Ask::File(layout::current_spec(unit))));
     let (observation, approach) = supervisor::query(host, &Query { asks }).await?;
     let mut answers = observation.answers.into_iter();
-    let manager = Manager::read_installed(&observation.facts, wish, units.len(), &mut answers).manager;
+    let manager = SupervisorKind::read_installed(&observation.facts, wish, units.len(), &mut answers).manager;
     let supervisor = Supervisor::connect_by(approach, Arc::clone(host), &observation.facts, manager).await?;
     let record = |answer| match answer {
         Answer::File(Some(file)) => Record::parse(&file.content),

@@ -12,7 +12,7 @@ use super::stop::{StopError, Stopped, graceful_shutdown};
 use crate::host::process::Signal;
 use crate::host::{Cgroup, Host};
 use crate::service::spec::{Health, Stop};
-use crate::supervisor::{JobEnd, State, Supervisor, SupervisorError, UnitStatus, Whom};
+use crate::supervisor::{JobResult, State, Supervisor, SupervisorError, UnitStatus, Whom};
 
 /// How long a start job may take: `Type=exec` is done with the exec.
 const START: Duration = Duration::from_secs(90);
@@ -233,7 +233,7 @@ impl Service<'_> {
             Err(error) if before.pid.is_some() => return Err(self.or_down(error).await),
             end => end?,
         };
-        if matches!(end, JobEnd::Failed { .. }) {
+        if matches!(end, JobResult::Failed { .. }) {
             let after = self.supervisor.status_of(self.unit).await.map_err(self.failed("look at"))?;
             return Err(self.not_up(&after));
         }
@@ -275,10 +275,10 @@ impl Service<'_> {
     pub async fn reload(&self) -> Result<(), LifecycleError> {
         self.installed().await?;
         match self.supervisor.reload(self.unit, START).await.map_err(self.failed("reload"))? {
-            JobEnd::Failed { result } => {
+            JobResult::Failed { result } => {
                 Err(LifecycleError::Reload { unit: self.unit.to_owned(), host: self.host.name().to_owned(), result })
             }
-            JobEnd::Done | JobEnd::Unseen { .. } => Ok(()),
+            JobResult::Done | JobResult::Unseen { .. } => Ok(()),
         }
     }
 

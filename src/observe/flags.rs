@@ -6,17 +6,17 @@ use crate::lifecycle::http::HttpError;
 use crate::service::record::Record;
 use crate::service::render::header;
 use crate::service::spec::Limits;
-use crate::supervisor::{Flag, FlagKind, Manager, State, UnitStatus};
+use crate::supervisor::{Flag, FlagKind, State, SupervisorKind, UnitStatus};
 
 /// Everything that is known of a unit.
 #[derive(Debug)]
-pub struct Seen<'a> {
+pub struct FlagInputs<'a> {
     /// Host as the user named it.
     pub host: &'a str,
     /// The host itself.
     pub facts: &'a Facts,
     /// The manager that was asked.
-    pub manager: Option<Manager>,
+    pub manager: Option<SupervisorKind>,
     /// Unit name without suffix.
     pub unit: &'a str,
     /// Its unit file.
@@ -35,7 +35,7 @@ pub struct Seen<'a> {
 
 /// All flags of a unit.
 #[must_use]
-pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
+pub fn all(seen: &FlagInputs<'_>) -> Vec<Flag> {
     let mut flags = Vec::new();
     let mut flag = |kind, reason: Option<String>, mend: Option<String>| {
         flags.extend(reason.map(|reason| Flag { kind, reason, mend }));
@@ -52,9 +52,9 @@ pub fn all(seen: &Seen<'_>) -> Vec<Flag> {
     flag(FlagKind::Drift, drift(seen), Some(format!("unitbee plan -H {host}")));
     let delegate = "sudo systemctl edit user@.service, with Delegate=cpu memory pids, and a reboot";
     let mend = match seen.manager {
-        Some(Manager::Launchd) => None,
+        Some(SupervisorKind::Launchd) => None,
         _ if are_delegated(seen.cgroup) => verb("restart"),
-        Some(Manager::Runner) => None,
+        Some(SupervisorKind::Runner) => None,
         _ => Some(delegate.to_owned()),
     };
     flag(FlagKind::LimitNotEffective, limits(seen), mend);
@@ -77,7 +77,7 @@ fn crash_looping(status: &UnitStatus) -> Option<String> {
 
 /// Compares the file that the main process runs with the one that the release names. A script runs its interpreter, so
 /// another file alone means nothing.
-fn old_binary(seen: &Seen<'_>) -> Option<String> {
+fn old_binary(seen: &FlagInputs<'_>) -> Option<String> {
     let (record, status) = (seen.record?, seen.status?);
     let (pid, exe) = (status.pid?, main_exe(seen)?);
     let program = record.program.as_str();
@@ -90,30 +90,30 @@ fn old_binary(seen: &Seen<'_>) -> Option<String> {
 }
 
 /// Tells whether the file that the release names is the one that was deleted: a restart would find none.
-fn is_program_gone(seen: &Seen<'_>) -> bool {
+fn is_program_gone(seen: &FlagInputs<'_>) -> bool {
     let deleted = main_exe(seen).and_then(|exe| exe.strip_suffix(" (deleted)"));
     deleted.is_some_and(|exe| seen.record.is_some_and(|record| record.program == exe))
 }
 
 /// The file that the main process runs, as its supervisor or its cgroup tells.
-fn main_exe<'a>(seen: &Seen<'a>) -> Option<&'a str> {
+fn main_exe<'a>(seen: &FlagInputs<'a>) -> Option<&'a str> {
     let status = seen.status?;
     let in_cgroup = || seen.cgroup?.processes.iter().find(|process| Some(process.pid) == status.pid)?.exe.as_deref();
     status.exe.as_deref().or_else(in_cgroup)
 }
 
-fn unit_changed(seen: &Seen<'_>) -> Option<String> {
+fn unit_changed(seen: &FlagInputs<'_>) -> Option<String> {
     let (record, started) = (seen.record?, seen.status?.started_usec?);
     let runs = matches!(seen.status?.state, State::Running { .. });
     (runs && record.outdates(started, seen.facts.now_usec))
         .then(|| format!("the process is older than release {}", record.release))
 }
 
-fn needs_reload(seen: &Seen<'_>) -> Option<String> {
+fn needs_reload(seen: &FlagInputs<'_>) -> Option<String> {
     seen.status?.needs_reload.then(|| "the manager has not read the unit file as it is on disk".to_owned())
 }
 
-fn drift(seen: &Seen<'_>) -> Option<String> {
+fn drift(seen: &FlagInputs<'_>) -> Option<String> {
     let content = &seen.file?.content;
     match header::parse(content) {
         None => Some("the unit file was not written by unitbee".to_owned()),
@@ -122,14 +122,14 @@ fn drift(seen: &Seen<'_>) -> Option<String> {
     }
 }
 
-fn limits(seen: &Seen<'_>) -> Option<String> {
+fn limits(seen: &FlagInputs<'_>) -> Option<String> {
     let (status, limits) = (seen.status?, &seen.record?.spec.limits);
     let State::Running { pid, .. } = status.state else { return None };
     let is_outside = |cgroup: &Cgroup| cgroup.processes.iter().all(|process| process.pid != pid);
     if are_any(limits) && seen.cgroup.is_some_and(is_outside) {
         return Some(format!("process {pid} is not in the unit's cgroup"));
     }
-    limit_gap(seen.manager?, limits, seen.cgroup, status.unlimited.as_deref())
+    limit_gap(seen.manager?, limits, seen.cgroup, status.no_limits_reason.as_deref())
 }
 
 /// The limits that launchd has no way to hold a unit to, in words.
@@ -143,11 +143,16 @@ fn uncapped(limits: &Limits) -> String {
 /// Which limits of a running unit do not hold, in words. What was configured, and what a runner says of it, proves nothing:
 /// only the cgroup's own files tell what holds. `without` is why there is no cgroup, where the manager knows.
 #[must_use]
-pub fn limit_gap(manager: Manager, limits: &Limits, cgroup: Option<&Cgroup>, without: Option<&str>) -> Option<String> {
+pub fn limit_gap(
+    manager: SupervisorKind,
+    limits: &Limits,
+    cgroup: Option<&Cgroup>,
+    without: Option<&str>,
+) -> Option<String> {
     if !are_any(limits) {
         return None;
     }
-    if manager == Manager::Launchd {
+    if manager == SupervisorKind::Launchd {
         return Some(uncapped(limits));
     }
     let Some(cgroup) = cgroup else {
@@ -179,11 +184,11 @@ fn are_any(limits: &Limits) -> bool {
     limits.memory.is_some() || limits.cpu_percent.is_some() || limits.tasks.is_some()
 }
 
-fn control(manager: Manager, cgroup: &Cgroup, file: &str) -> Result<String, String> {
+fn control(manager: SupervisorKind, cgroup: &Cgroup, file: &str) -> Result<String, String> {
     let bytes = cgroup.files.get(file).ok_or_else(|| {
         let controller = file.split('.').next().unwrap_or(file);
         match manager {
-            Manager::Runner => format!("its cgroup has no {controller} controller"),
+            SupervisorKind::Runner => format!("its cgroup has no {controller} controller"),
             _ => format!("the {controller} controller is not delegated to the user's manager"),
         }
     })?;
@@ -215,30 +220,33 @@ fn holds_quota(control: &impl Fn(&'static str) -> Result<String, String>, percen
     }
 }
 
-fn duplicate(seen: &Seen<'_>) -> Option<String> {
-    let also = &seen.status?.also;
+fn duplicate(seen: &FlagInputs<'_>) -> Option<String> {
+    let also = &seen.status?.other_domains;
     (!also.is_empty()).then(|| format!("launchd has it more than once, also as {}", also.join(", ")))
 }
 
-fn unsupervised(seen: &Seen<'_>) -> Option<String> {
+fn unsupervised(seen: &FlagInputs<'_>) -> Option<String> {
     seen.status?.unsupervised.then(|| "its runner has died: nothing starts it again when it ends".to_owned())
 }
 
-fn not_persistent(seen: &Seen<'_>) -> Option<(String, Option<String>)> {
+fn not_persistent(seen: &FlagInputs<'_>) -> Option<(String, Option<String>)> {
     let status = seen.status;
-    if seen.manager == Some(Manager::Launchd) && seen.file.is_none() && status.is_some_and(|status| status.installed) {
+    if seen.manager == Some(SupervisorKind::Launchd)
+        && seen.file.is_none()
+        && status.is_some_and(|status| status.installed)
+    {
         let reason = "its property list is gone: launchd knows it until the session ends, and no longer".to_owned();
         return Some((reason, Some(format!("unitbee apply -H {}", seen.host))));
     }
-    let is_off = seen.manager == Some(Manager::Launchd) && status.is_some_and(|status| !status.enabled);
-    if let Some((status, reason)) = status.filter(|_| !is_off).and_then(|status| Some((status, status.no_boot?))) {
-        let mend = (seen.manager == Some(Manager::Launchd)).then(|| {
+    let is_off = seen.manager == Some(SupervisorKind::Launchd) && status.is_some_and(|status| !status.enabled);
+    if let Some((status, reason)) = status.filter(|_| !is_off).and_then(|status| Some((status, status.boot_blocker?))) {
+        let mend = (seen.manager == Some(SupervisorKind::Launchd)).then(|| {
             "`scope = \"system\"` in the manifest, or `install-unit --scope system`; it needs sudo on the host"
                 .to_owned()
         });
         return status.installed.then(|| (format!("it does not start at boot: {reason}"), mend));
     }
-    if seen.manager != Some(Manager::Runner) && seen.facts.systemd && !seen.facts.linger {
+    if seen.manager != Some(SupervisorKind::Runner) && seen.facts.systemd && !seen.facts.linger {
         let user = &seen.facts.user;
         let reason = format!("{user} has no linger: it ends at logout and does not start at boot");
         return Some((reason, Some(format!("sudo loginctl enable-linger {user}"))));

@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use crate::host::{Command, Facts, Host, HostError, Pipe};
-use crate::supervisor::{Manager, launchd, layout};
+use crate::supervisor::{SupervisorKind, launchd, layout};
 
 /// Longest line that is taken; journald itself cuts at 48 KiB.
 const LINE: u64 = 1 << 20;
@@ -93,7 +93,7 @@ impl LogsError {
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub struct Wish<'a> {
+pub struct LogQuery<'a> {
     /// Units without suffix.
     pub units: &'a [String],
     /// Newest lines that are shown first.
@@ -105,8 +105,8 @@ pub struct Wish<'a> {
 pub async fn recent(
     host: &dyn Host,
     facts: &Facts,
-    manager: Manager,
-    wish: &Wish<'_>,
+    manager: SupervisorKind,
+    wish: &LogQuery<'_>,
 ) -> Result<(Vec<Line>, Source), LogsError> {
     if let Some(source) = Source::of_files(manager) {
         let mut lines = Vec::new();
@@ -146,7 +146,7 @@ impl Follower {
     pub async fn start(
         host: &Arc<dyn Host>,
         facts: &Facts,
-        wish: &Wish<'_>,
+        wish: &LogQuery<'_>,
         source: Source,
     ) -> Result<Vec<Self>, LogsError> {
         if !matches!(source, Source::Files | Source::JobLog) {
@@ -188,11 +188,11 @@ impl Follower {
 
 impl Source {
     /// The files of a manager that keeps some.
-    fn of_files(manager: Manager) -> Option<Self> {
+    fn of_files(manager: SupervisorKind) -> Option<Self> {
         match manager {
-            Manager::Systemd => None,
-            Manager::Launchd => Some(Self::JobLog),
-            Manager::Runner => Some(Self::Files),
+            SupervisorKind::Systemd => None,
+            SupervisorKind::Launchd => Some(Self::JobLog),
+            SupervisorKind::Runner => Some(Self::Files),
         }
     }
 
@@ -222,7 +222,7 @@ fn plain(host: &str, unit: &str, text: &[u8]) -> Line {
     Line { host: host.to_owned(), unit: unit.to_owned(), time: None, pid: None, message: text.to_vec() }
 }
 
-fn journalctl(source: Source, facts: &Facts, wish: &Wish<'_>, follow: bool) -> Command {
+fn journalctl(source: Source, facts: &Facts, wish: &LogQuery<'_>, follow: bool) -> Command {
     let mut command = Command::new("journalctl")
         .args(["--output=json", "--all", "--no-pager", "--quiet", "--lines"])
         .arg(wish.lines.to_string())

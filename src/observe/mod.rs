@@ -4,4 +4,4 @@ pub mod flags;
 pub mod logs;
 pub mod status;
 
-pub use self::status::{ObserveError, Row, Subject, status};
+pub use self::status::{ObserveError, UnitRef, UnitReport, status};

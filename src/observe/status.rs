@@ -8,27 +8,28 @@ use serde::Serialize;
 use thiserror::Error;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::flags::{self, Seen};
+use super::flags::{self, FlagInputs};
 use crate::host::{Answer, Ask, Cgroup, Facts, FileFound, Host, HostError, Query};
 use crate::lifecycle::health::{Probe, Prober};
 use crate::lifecycle::http::HttpError;
 use crate::service::record::Record;
 use crate::service::spec::UnitSpec;
 use crate::supervisor::launchd::look;
-use crate::supervisor::told::{self, Told};
+use crate::supervisor::snapshot::{self, Snapshot};
 use crate::supervisor::{
-    self, Choice, Definition, Flag, Manager, Missing, State, Supervisor, SupervisorError, Transport, UnitStatus, layout,
+    self, Choice, Flag, Missing, State, Supervisor, SupervisorError, SupervisorKind, Transport, UnitFileKind,
+    UnitStatus, layout,
 };
 
 /// How long a service may take to answer when somebody just looks.
 const PROBE: Duration = Duration::from_secs(2);
 
 /// The managers that give a unit a cgroup.
-const CGROUPS: [Manager; 2] = [Manager::Systemd, Manager::Runner];
+const CGROUPS: [SupervisorKind; 2] = [SupervisorKind::Systemd, SupervisorKind::Runner];
 
 /// A unit that is looked at.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub struct UnitRef {
     /// Unit name without suffix.
     pub unit: String,
     /// Slice without suffix, as far as it is known here.
@@ -39,7 +40,7 @@ pub struct Subject {
 
 /// The state of one unit. The names are those of the JSON, and stay.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct UnitReport {
     /// Host as the user named it.
     pub host: String,
     /// Unit name without suffix.
@@ -49,7 +50,7 @@ pub struct Row {
     /// Instance.
     pub instance: String,
     /// `systemd`, `launchd`, `runner`.
-    pub manager: Option<Manager>,
+    pub manager: Option<SupervisorKind>,
     /// Why it is that one.
     pub because: &'static str,
     /// What it cannot promise on any host.
@@ -88,7 +89,7 @@ pub struct Row {
     pub drop_ins: Vec<String>,
 }
 
-impl Row {
+impl UnitReport {
     /// Tells whether it is installed, runs, and is not known to be unhealthy.
     #[must_use]
     pub fn is_good(&self) -> bool {
@@ -129,24 +130,24 @@ impl ObserveError {
 /// What the host's files say of one unit.
 struct Found {
     /// What defines it.
-    files: BTreeMap<Definition, FileFound>,
+    files: BTreeMap<UnitFileKind, FileFound>,
     /// The one of the manager that is asked.
-    file: Option<(Definition, FileFound)>,
+    file: Option<(UnitFileKind, FileFound)>,
     record: Option<Record>,
     /// Cgroups, by the manager that made them.
-    cgroups: BTreeMap<Manager, Cgroup>,
+    cgroups: BTreeMap<SupervisorKind, Cgroup>,
 }
 
 /// Looks at units of one host. `wish` is the manager that was asked for.
 pub async fn status(
     host: &Arc<dyn Host>,
-    subjects: &[Subject],
-    wish: Option<Manager>,
-) -> Result<Vec<Row>, ObserveError> {
+    subjects: &[UnitRef],
+    wish: Option<SupervisorKind>,
+) -> Result<Vec<UnitReport>, ObserveError> {
     let units: Vec<String> = subjects.iter().map(|subject| subject.unit.clone()).collect();
-    let mut query = Query { asks: told::asks(wish, &units, &look::Scope::All) };
+    let mut query = Query { asks: snapshot::asks(wish, &units, &look::Scope::All) };
     for subject in subjects {
-        query.asks.extend(Definition::ALL.map(|kind| Ask::File(kind.path(&subject.unit))));
+        query.asks.extend(UnitFileKind::ALL.map(|kind| Ask::File(kind.path(&subject.unit))));
         query.asks.push(Ask::File(layout::current_spec(&subject.unit)));
         let cgroup = |manager| Ask::Cgroup(layout::cgroup(manager, &subject.slice, &subject.unit));
         query.asks.extend(CGROUPS.map(cgroup));
@@ -154,16 +155,16 @@ pub async fn status(
     let (observation, approach) = supervisor::query(host, &query).await?;
     let garbled = || ObserveError::Garbled { host: host.name().to_owned() };
     let mut answers = observation.answers.into_iter();
-    let told = Told::read(&mut answers).ok_or_else(garbled)?;
+    let told = Snapshot::read(&mut answers).ok_or_else(garbled)?;
     let mut found = read(answers).ok_or_else(garbled)?;
     let facts = observation.facts;
-    let installed: Vec<Manager> =
+    let installed: Vec<SupervisorKind> =
         found.iter().flat_map(|found| found.files.keys().map(|definition| definition.manager())).collect();
-    let choice = Manager::of_installed(Manager::choose(&facts, wish), wish, &installed);
+    let choice = SupervisorKind::of_installed(SupervisorKind::choose(&facts, wish), wish, &installed);
     for found in &mut found {
         found.files.retain(|definition, _| definition.manager() == choice.manager);
         // Of two the daemon's counts, which is there from boot on.
-        found.file = found.files.remove(&Definition::Daemon).map(|file| (Definition::Daemon, file));
+        found.file = found.files.remove(&UnitFileKind::LaunchDaemon).map(|file| (UnitFileKind::LaunchDaemon, file));
         found.file = found.file.take().or_else(|| found.files.pop_first());
     }
     // While the manager is asked what runs: of what does not, nobody reads the answer.
@@ -180,7 +181,7 @@ pub async fn status(
             let status = |(unit, found): (&String, &Found)| -> Result<_, SupervisorError> {
                 let file = found.file.as_ref().map(|(definition, file)| (*definition, file));
                 let mut status = told.status(choice.manager, host.name(), &facts, unit, file)?;
-                if let (Some(status), Some(cgroup)) = (&mut status, found.cgroups.get(&Manager::Runner)) {
+                if let (Some(status), Some(cgroup)) = (&mut status, found.cgroups.get(&SupervisorKind::Runner)) {
                     status.count_in(cgroup);
                 }
                 Ok(status)
@@ -193,7 +194,7 @@ pub async fn status(
         }
         None => (vec![None; units.len()], facts.now()),
     };
-    let site = Site { host: host.name(), facts: &facts, now, choice, supervisor: supervisor.as_ref() };
+    let site = HostContext { host: host.name(), facts: &facts, now, choice, supervisor: supervisor.as_ref() };
     let looks = subjects
         .iter()
         .zip(found)
@@ -204,7 +205,7 @@ pub async fn status(
 }
 
 /// The spec that counts: what runs was started by the recorded one, and the manifest may have moved on.
-fn spec<'a>(subject: &'a Subject, found: &'a Found) -> Option<&'a UnitSpec> {
+fn spec<'a>(subject: &'a UnitRef, found: &'a Found) -> Option<&'a UnitSpec> {
     found.record.as_ref().map(|record| &record.spec).or(subject.spec.as_ref())
 }
 
@@ -213,7 +214,7 @@ fn read(mut answers: impl Iterator<Item = Answer>) -> Option<Vec<Found>> {
     while let Some(first) = answers.next() {
         let mut files = BTreeMap::new();
         let mut first = Some(first);
-        for definition in Definition::ALL {
+        for definition in UnitFileKind::ALL {
             let Answer::File(file) = first.take().or_else(|| answers.next())? else { return None };
             files.extend(file.map(|file| (definition, file)));
         }
@@ -230,7 +231,7 @@ fn read(mut answers: impl Iterator<Item = Answer>) -> Option<Vec<Found>> {
 }
 
 /// What is the same for all units of a host.
-struct Site<'a> {
+struct HostContext<'a> {
     host: &'a str,
     facts: &'a Facts,
     /// Unix time in seconds by the host's clock when the manager was asked.
@@ -241,13 +242,13 @@ struct Site<'a> {
 }
 
 async fn look(
-    site: &Site<'_>,
-    subject: &Subject,
+    site: &HostContext<'_>,
+    subject: &UnitRef,
     found: Found,
     probing: Option<Probing>,
     status: Option<UnitStatus>,
-) -> Row {
-    let &Site { host, facts, now, choice, supervisor } = site;
+) -> UnitReport {
+    let &HostContext { host, facts, now, choice, supervisor } = site;
     let spec = spec(subject, &found);
     let health = match (probing, &status) {
         (Some(probing), Some(UnitStatus { state: State::Running { since, .. }, .. })) => {
@@ -255,7 +256,7 @@ async fn look(
         }
         _ => None,
     };
-    let seen = Seen {
+    let seen = FlagInputs {
         host,
         facts,
         manager: supervisor.map(Supervisor::kind),
@@ -270,7 +271,7 @@ async fn look(
     let flags = flags::all(&seen);
     let state = status.as_ref().map_or(&State::Stopped, |status| &status.state);
     let since = if let State::Running { since, .. } = state { Some(*since) } else { None };
-    Row {
+    UnitReport {
         host: host.to_owned(),
         unit: subject.unit.clone(),
         service: spec.map_or_else(|| subject.unit.clone(), |spec| spec.service.clone()),
@@ -306,7 +307,7 @@ struct Probing {
     within: Duration,
 }
 
-fn begin_probe(host: &Arc<dyn Host>, subject: &Subject, found: &Found) -> Option<Probing> {
+fn begin_probe(host: &Arc<dyn Host>, subject: &UnitRef, found: &Found) -> Option<Probing> {
     let health = spec(subject, found)?.health.clone()?;
     let (host, within) = (Arc::clone(host), health.within);
     let probe = tokio::spawn(async move {

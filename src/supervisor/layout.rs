@@ -16,7 +16,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Definition, Manager};
+use super::{SupervisorKind, UnitFileKind};
 use crate::host::{Base, Facts, HostPath};
 use crate::service::render::runner::{PROGRAM, RunnerProgram};
 use crate::service::render::{Launchd, Runner};
@@ -106,7 +106,7 @@ pub fn runner(facts: &Facts) -> Runner {
 /// The line of the user's crontab that starts a unit at boot; `None` where no line can name its definition.
 #[must_use]
 pub fn boot_line(unit: &str, facts: &Facts) -> Option<String> {
-    let path = absolute(&Definition::Script.path(unit), facts)?;
+    let path = absolute(&UnitFileKind::RunnerScript.path(unit), facts)?;
     let word = crate::service::escape::sh::word(path.as_str()).ok()?;
     // cron(8) ends a command at the first bare percent sign.
     Some(format!("@reboot /bin/sh {} start # unitbee: {unit}", word.replace('%', "\\%")))
@@ -202,10 +202,12 @@ pub fn reference(target: &str, unit: &str, release: u32) -> HostPath {
 
 /// The cgroup of a unit: where systemd has it in its slice; the link that a runner makes to it, beside its record.
 #[must_use]
-pub fn cgroup(manager: Manager, slice: &str, unit: &str) -> HostPath {
+pub fn cgroup(manager: SupervisorKind, slice: &str, unit: &str) -> HostPath {
     match manager {
-        Manager::Runner => cgroup_link(unit),
-        Manager::Systemd | Manager::Launchd => HostPath::new(Base::Cgroup, format!("{slice}.slice/{unit}.service")),
+        SupervisorKind::Runner => cgroup_link(unit),
+        SupervisorKind::Systemd | SupervisorKind::Launchd => {
+            HostPath::new(Base::Cgroup, format!("{slice}.slice/{unit}.service"))
+        }
     }
 }
 

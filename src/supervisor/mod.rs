@@ -4,18 +4,18 @@
 //! that starts or stops something comes back when the manager says that it is done.
 
 mod clock;
-mod definition;
 mod error;
+mod kind;
 pub mod launchd;
 pub mod layout;
-mod manager;
 pub mod poll;
 mod reason;
 pub mod registry;
 pub mod runner;
+pub mod snapshot;
 pub mod status;
 pub mod systemd;
-pub mod told;
+mod unit_file_kind;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::definition::Definition;
 pub use self::error::{Missing, Refusal, SupervisorError};
+pub use self::kind::{Choice, SupervisorKind};
 use self::launchd::Launchd;
-pub use self::manager::{Choice, Manager};
 use self::poll::{Poll, Polled};
 use self::runner::Runner;
 pub use self::status::{Flag, FlagKind, State, UnitStatus};
 use self::systemd::Systemd;
+pub use self::unit_file_kind::UnitFileKind;
 use crate::host::process::Signal;
 use crate::host::{Facts, Host, HostError, Observation, Query};
 use crate::service::spec::Logs;
@@ -76,9 +76,9 @@ impl fmt::Display for Transport {
 
 /// How a job of the supervisor ended.
 ///
-/// [`JobEnd::Done`] is no health: the program was started, or all that is to be said of its end was said.
+/// [`JobResult::Done`] is no health: the program was started, or all that is to be said of its end was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JobEnd {
+pub enum JobResult {
     /// It was done.
     Done,
     /// It was not done.
@@ -150,7 +150,7 @@ pub async fn query(host: &Arc<dyn Host>, query: &Query) -> Result<(Observation, 
 impl Supervisor {
     /// Finds the user's manager on `host` and the best way to talk to it.
     pub async fn connect(host: Arc<dyn Host>, facts: &Facts) -> Result<Self, SupervisorError> {
-        Self::connect_by(Approach::default(), host, facts, Manager::choose(facts, None).manager).await
+        Self::connect_by(Approach::default(), host, facts, SupervisorKind::choose(facts, None).manager).await
     }
 
     /// The same for this manager after [`query`], by the way that was gone ahead if it turns out to be the right one.
@@ -158,13 +158,13 @@ impl Supervisor {
         approach: Approach,
         host: Arc<dyn Host>,
         facts: &Facts,
-        manager: Manager,
+        manager: SupervisorKind,
     ) -> Result<Self, SupervisorError> {
         manager.check(host.name(), facts)?;
         match manager {
-            Manager::Runner => Ok(Self::Runner(Runner::on(host, facts))),
-            Manager::Launchd => Ok(Self::Launchd(Launchd::on(host, facts))),
-            Manager::Systemd => Systemd::connect(approach.0, host, facts).await.map(Self::Systemd),
+            SupervisorKind::Runner => Ok(Self::Runner(Runner::on(host, facts))),
+            SupervisorKind::Launchd => Ok(Self::Launchd(Launchd::on(host, facts))),
+            SupervisorKind::Systemd => Systemd::connect(approach.0, host, facts).await.map(Self::Systemd),
         }
     }
 
@@ -176,11 +176,11 @@ impl Supervisor {
 
     /// Which kind of manager it is.
     #[must_use]
-    pub fn kind(&self) -> Manager {
+    pub fn kind(&self) -> SupervisorKind {
         match self {
-            Self::Systemd(_) => Manager::Systemd,
-            Self::Launchd(_) => Manager::Launchd,
-            Self::Runner(_) => Manager::Runner,
+            Self::Systemd(_) => SupervisorKind::Systemd,
+            Self::Launchd(_) => SupervisorKind::Launchd,
+            Self::Runner(_) => SupervisorKind::Runner,
         }
     }
 
@@ -249,7 +249,7 @@ impl Supervisor {
     }
 
     /// Starts a unit and waits until that is done, at most `deadline`.
-    pub async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    pub async fn start(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.start(unit, deadline).await,
             Self::Launchd(launchd) => launchd.start(unit, deadline).await,
@@ -258,7 +258,7 @@ impl Supervisor {
     }
 
     /// Stops a unit, also one that waits for its next restart, and waits until that is done, at most `deadline`.
-    pub async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    pub async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.stop(unit, deadline).await,
             Self::Launchd(launchd) => launchd.stop(unit, deadline).await,
@@ -300,18 +300,18 @@ impl Supervisor {
     }
 
     /// Stops a unit and starts it again, or just starts it; waits at most `deadline`.
-    pub async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    pub async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         if let Self::Systemd(systemd) = self {
             return systemd.restart(unit, deadline).await;
         }
         match self.stop(unit, deadline).await? {
-            JobEnd::Done => self.start(unit, deadline).await,
+            JobResult::Done => self.start(unit, deadline).await,
             other => Ok(other),
         }
     }
 
     /// Has a unit read its configuration again, without a new process; waits at most `deadline`.
-    pub async fn reload(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    pub async fn reload(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         match self {
             Self::Systemd(systemd) => systemd.reload(unit, deadline).await,
             Self::Launchd(launchd) => launchd.reload(unit),

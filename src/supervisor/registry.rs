@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::status::{State, UnitStatus};
-use super::{Definition, Manager, layout, reason};
+use super::{SupervisorKind, UnitFileKind, layout, reason};
 use crate::host::{Answer, Ask, Base, Crontab, Facts, FileFound, HostPath, Table, printable};
 use crate::service::render::header;
 
@@ -72,9 +72,9 @@ impl Record {
 /// What must be asked of a host to know of its runners; cheap where there is none, unless they are asked for. The processes
 /// come first: a runner that ends meanwhile has then noted why, where it would else seem to have been killed.
 #[must_use]
-pub fn asks(wish: Option<Manager>) -> [Ask; 3] {
+pub fn asks(wish: Option<SupervisorKind>) -> [Ask; 3] {
     // What a first runner will find is worth a look too; the root is always there.
-    let there = if wish == Some(Manager::Runner) { HostPath::new(Base::Root, "") } else { layout::registry() };
+    let there = if wish == Some(SupervisorKind::Runner) { HostPath::new(Base::Root, "") } else { layout::registry() };
     [Ask::Processes(there.clone()), Ask::Folder(layout::registry()), Ask::Crontab(there)]
 }
 
@@ -101,11 +101,11 @@ impl Registry {
     /// What is true of a unit whose definition is this file.
     #[must_use]
     pub fn status(&self, facts: &Facts, unit: &str, definition: Option<&FileFound>) -> UnitStatus {
-        let path = layout::absolute(&Definition::Script.path(unit), facts);
+        let path = layout::absolute(&UnitFileKind::RunnerScript.path(unit), facts);
         let mut status = UnitStatus {
             installed: definition.is_some(),
             enabled: self.starts_at_boot(facts, unit),
-            no_boot: self.no_boot(),
+            boot_blocker: self.boot_blocker(),
             fragment: definition.and(path).map(String::from),
             ..UnitStatus::unknown(unit)
         };
@@ -141,7 +141,7 @@ impl Registry {
             let used: u64 = entries().map(|entry| entry.used).sum();
             status.cpu_nsec = Some(used.saturating_mul(1_000_000_000) / facts.ticks.max(1));
             status.cgroup = Some(record.cgroup.clone()).filter(|path| !path.is_empty());
-            status.unlimited = Some(record.unlimited.clone()).filter(|reason| !reason.is_empty());
+            status.no_limits_reason = Some(record.unlimited.clone()).filter(|reason| !reason.is_empty());
             status.exe = self.table.entries.get(&record.pid).and_then(|entry| entry.exe.clone());
         }
         let digest = definition.and_then(|file| header::digest_of(&file.content));
@@ -211,7 +211,7 @@ impl Registry {
     }
 
     /// Why nothing on the host can start a unit at boot.
-    fn no_boot(&self) -> Option<&'static str> {
+    fn boot_blocker(&self) -> Option<&'static str> {
         if self.table.entries.is_empty() {
             return None;
         }

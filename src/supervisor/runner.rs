@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::registry::{self, Registry};
-use super::{Definition, JobEnd, Manager, Refusal, SupervisorError, UnitStatus, Unseen, Whom, layout};
+use super::{JobResult, Refusal, SupervisorError, SupervisorKind, UnitFileKind, UnitStatus, Unseen, Whom, layout};
 use crate::host::process::Signal;
 use crate::host::{Answer, Ask, Command, Facts, FileFound, Host, Output, Query, printable};
 use crate::service::render::runner::PROGRAM;
@@ -40,8 +40,8 @@ impl Runner {
     }
 
     pub(super) async fn status(&self, units: &[String]) -> Result<Vec<UnitStatus>, SupervisorError> {
-        let mut asks: Vec<Ask> = registry::asks(Some(Manager::Runner)).into();
-        asks.extend(units.iter().map(|unit| Ask::File(Definition::Script.path(unit))));
+        let mut asks: Vec<Ask> = registry::asks(Some(SupervisorKind::Runner)).into();
+        asks.extend(units.iter().map(|unit| Ask::File(UnitFileKind::RunnerScript.path(unit))));
         let observation = self.host.query(&Query { asks }).await?;
         let mut answers = observation.answers.into_iter();
         let garbled = || self.unanswered("status", "it answered other questions than were asked".to_owned());
@@ -64,12 +64,12 @@ impl Runner {
         self.ask("refresh", "-", &[&folder], SHORT).await.map(drop)
     }
 
-    pub(super) async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
-        let definition = self.path(&Definition::Script.path(unit));
+    pub(super) async fn start(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
+        let definition = self.path(&UnitFileKind::RunnerScript.path(unit));
         let command = Command::new("sh").args([definition.as_str(), "start"]).env("LC_ALL", "C").deadline(deadline);
         let output = self.host.run(&command).await?;
         if output.success() {
-            return Ok(JobEnd::Done);
+            return Ok(JobResult::Done);
         }
         let status = self.status_of(unit).await?;
         if !status.installed {
@@ -78,20 +78,20 @@ impl Runner {
         Err(self.refused("start", unit, Refusal::Other, said(&output)))
     }
 
-    pub(super) async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    pub(super) async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         let patience = deadline.as_secs().max(1).to_string();
         let output = self.run("stop", unit, &[&patience], deadline + SHORT).await?;
         if output.success() {
-            return Ok(JobEnd::Done);
+            return Ok(JobResult::Done);
         }
         let status = self.status_of(unit).await?;
         if status.pid.is_some() {
-            return Ok(JobEnd::Unseen { cause: Unseen::Deadline, status: Box::new(status) });
+            return Ok(JobResult::Unseen { cause: Unseen::Deadline, status: Box::new(status) });
         }
         Err(self.refused("stop", unit, Refusal::Other, said(&output)))
     }
 
-    pub(super) fn reload(&self, unit: &str) -> Result<JobEnd, SupervisorError> {
+    pub(super) fn reload(&self, unit: &str) -> Result<JobResult, SupervisorError> {
         let detail = "a service of the runner has no way to reload".to_owned();
         Err(self.refused("reload", unit, Refusal::NotApplicable, detail))
     }
@@ -123,8 +123,8 @@ impl Runner {
     }
 
     pub(super) async fn is_gone(&self, unit: &str) -> Result<bool, SupervisorError> {
-        let asks = registry::asks(Some(Manager::Runner)).into_iter();
-        let asks = asks.chain([Ask::File(Definition::Script.path(unit))]).collect();
+        let asks = registry::asks(Some(SupervisorKind::Runner)).into_iter();
+        let asks = asks.chain([Ask::File(UnitFileKind::RunnerScript.path(unit))]).collect();
         let observation = self.host.query(&Query { asks }).await?;
         let mut answers = observation.answers.into_iter();
         let found = Registry::read(&mut answers).unwrap_or_default();

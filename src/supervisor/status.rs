@@ -129,7 +129,7 @@ pub struct UnitStatus {
     /// Whether it is started at boot.
     pub enabled: bool,
     /// Why nothing on this host can start it at boot.
-    pub no_boot: Option<&'static str>,
+    pub boot_blocker: Option<&'static str>,
     /// What it is doing.
     pub state: State,
     /// Main process, also while it is starting or stopping.
@@ -147,7 +147,7 @@ pub struct UnitStatus {
     /// cgroup of the unit, relative to the mount (`/user.slice/…`); `None` where there is none.
     pub cgroup: Option<String>,
     /// Why it has no cgroup that could be limited, where the supervisor tells.
-    pub unlimited: Option<String>,
+    pub no_limits_reason: Option<String>,
     /// File that the main process runs, where the supervisor tells.
     pub exe: Option<String>,
     /// Whether it runs although its supervisor has died.
@@ -159,7 +159,7 @@ pub struct UnitStatus {
     /// Drop-ins in effect.
     pub drop_ins: Vec<String>,
     /// Where else it is loaded: launchd may have one job in several domains, each with a process.
-    pub also: Vec<String>,
+    pub other_domains: Vec<String>,
     /// Identifies this run of the unit: changes with every start.
     pub invocation: Option<String>,
 }
@@ -183,7 +183,7 @@ impl UnitStatus {
             unit: unit.to_owned(),
             installed: false,
             enabled: false,
-            no_boot: None,
+            boot_blocker: None,
             state: State::Stopped,
             pid: None,
             started_usec: None,
@@ -192,13 +192,13 @@ impl UnitStatus {
             cpu_nsec: None,
             tasks: None,
             cgroup: None,
-            unlimited: None,
+            no_limits_reason: None,
             exe: None,
             needs_reload: false,
             unsupervised: false,
             fragment: None,
             drop_ins: Vec::new(),
-            also: Vec::new(),
+            other_domains: Vec::new(),
             invocation: None,
         }
     }

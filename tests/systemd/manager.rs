@@ -1,6 +1,6 @@
 //! Which manager answers, and what is said where none can.
 
-use unitbee::supervisor::{Approach, Manager, Missing, Supervisor, SupervisorError, Transport};
+use unitbee::supervisor::{Approach, Missing, Supervisor, SupervisorError, SupervisorKind, Transport};
 
 use crate::site::Site;
 
@@ -8,7 +8,7 @@ use crate::site::Site;
 async fn a_host_without_systemd() {
     let Some(site) = Site::up("bare", "trixie", &["--kind", "bare"]) else { return };
     let (facts, approach) = (site.facts().await, Approach::default());
-    let error = Supervisor::connect_by(approach, site.host(), &facts, Manager::Systemd).await.unwrap_err();
+    let error = Supervisor::connect_by(approach, site.host(), &facts, SupervisorKind::Systemd).await.unwrap_err();
     assert!(matches!(error, SupervisorError::Missing { missing: Missing::Systemd, .. }), "{error:?}");
     assert!(matches!(site.connect().await.unwrap(), Supervisor::Runner(_)), "nobody asked for systemd");
 }

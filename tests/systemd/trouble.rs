@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use unitbee::supervisor::{JobEnd, State, Transport, Unseen};
+use unitbee::supervisor::{JobResult, State, Transport, Unseen};
 
 use crate::site::{PATIENCE, Site};
 
@@ -23,7 +23,7 @@ async fn a_bus_that_dies_during_a_job() {
             site.root("pkill -KILL -u bee -f 'dbus-daemon --session'");
         };
         let (end, ()) = tokio::join!(job, accident);
-        let JobEnd::Unseen { cause: Unseen::ConnectionLost, status } = end.unwrap() else { panic!("on {suite}") };
+        let JobResult::Unseen { cause: Unseen::ConnectionLost, status } = end.unwrap() else { panic!("on {suite}") };
         assert!(matches!(status.state, State::Starting | State::Running { .. }), "{status:?}");
         let later =
             crate::site::until(&supervisor, "slow", "running", |status| matches!(status.state, State::Running { .. }));
@@ -42,7 +42,7 @@ async fn a_watch_that_nobody_asks() {
     let supervisor = site.connect().await.unwrap();
     let mut watch = supervisor.watch("ok").await.unwrap();
     for _ in 0..40 {
-        assert_eq!(supervisor.restart("ok", PATIENCE).await.unwrap(), JobEnd::Done);
+        assert_eq!(supervisor.restart("ok", PATIENCE).await.unwrap(), JobResult::Done);
     }
     assert!(watch.changed(PATIENCE).await, "forty restarts are a change");
     // The last of them may still be on its way.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use unitbee::host::process::Signal;
-use unitbee::supervisor::{JobEnd, Refusal, State, Supervisor, SupervisorError, Transport, Unseen, Whom};
+use unitbee::supervisor::{JobResult, Refusal, State, Supervisor, SupervisorError, Transport, Unseen, Whom};
 
 use crate::site::{PATIENCE, Site, until};
 
@@ -103,14 +103,14 @@ impl Verbs<'_> {
         self.supervisor.status_of(unit).await.unwrap().state
     }
 
-    async fn start(&self, unit: &str) -> JobEnd {
+    async fn start(&self, unit: &str) -> JobResult {
         self.supervisor.start(unit, PATIENCE).await.unwrap()
     }
 
     async fn starts_and_stops(&self) {
         let before = self.supervisor.status_of("ok").await.unwrap();
         assert!(before.installed && before.state == State::Stopped, "{before:?}");
-        assert_eq!(self.start("ok").await, JobEnd::Done);
+        assert_eq!(self.start("ok").await, JobResult::Done);
         let first = self.supervisor.status_of("ok").await.unwrap();
         let State::Running { pid, since } = first.state else { panic!("{first:?}") };
         assert_eq!(pid.to_string(), self.site.systemctl("show -p MainPID ok").trim().replace("MainPID=", ""));
@@ -122,21 +122,25 @@ impl Verbs<'_> {
         assert!(first.cgroup.as_deref().unwrap().ends_with("/hive.slice/ok.service"), "{first:?}");
         assert_eq!(first.fragment, Some(format!("{}/.config/systemd/user/ok.service", self.site.lab.home())));
 
-        assert_eq!(self.start("ok").await, JobEnd::Done, "a second start changes nothing");
+        assert_eq!(self.start("ok").await, JobResult::Done, "a second start changes nothing");
         assert_eq!(self.supervisor.status_of("ok").await.unwrap().invocation, first.invocation);
-        assert_eq!(self.supervisor.restart("ok", PATIENCE).await.unwrap(), JobEnd::Done);
+        assert_eq!(self.supervisor.restart("ok", PATIENCE).await.unwrap(), JobResult::Done);
         let second = self.supervisor.status_of("ok").await.unwrap();
         assert!(second.pid != first.pid && second.invocation != first.invocation, "{second:?}");
 
-        assert_eq!(self.supervisor.stop("ok", PATIENCE).await.unwrap(), JobEnd::Done);
+        assert_eq!(self.supervisor.stop("ok", PATIENCE).await.unwrap(), JobResult::Done);
         assert_eq!(self.state("ok").await, State::Stopped);
         assert!(self.supervisor.processes("ok").await.unwrap().is_empty());
-        assert_eq!(self.supervisor.stop("ok", PATIENCE).await.unwrap(), JobEnd::Done, "a second stop changes nothing");
-        assert_eq!(self.supervisor.stop("no-such", PATIENCE).await.unwrap(), JobEnd::Done);
+        assert_eq!(
+            self.supervisor.stop("ok", PATIENCE).await.unwrap(),
+            JobResult::Done,
+            "a second stop changes nothing"
+        );
+        assert_eq!(self.supervisor.stop("no-such", PATIENCE).await.unwrap(), JobResult::Done);
 
-        assert_eq!(self.start("family").await, JobEnd::Done);
+        assert_eq!(self.start("family").await, JobResult::Done);
         until_async(|| async { self.supervisor.processes("family").await.unwrap().len() == 3 }).await;
-        assert_eq!(self.supervisor.stop("family", PATIENCE).await.unwrap(), JobEnd::Done);
+        assert_eq!(self.supervisor.stop("family", PATIENCE).await.unwrap(), JobResult::Done);
         assert!(self.supervisor.processes("family").await.unwrap().is_empty());
     }
 
@@ -156,7 +160,7 @@ impl Verbs<'_> {
             assert!(error.to_string().starts_with(&format!("start {unit} on ")), "{error}");
             assert!(error.hint().unwrap().contains(unit), "{error:?}");
         }
-        let failed = JobEnd::Failed { result: "failed".to_owned() };
+        let failed = JobResult::Failed { result: "failed".to_owned() };
         assert_eq!(self.start("missing").await, failed);
         assert_eq!(self.start("late").await, failed);
         let bad = self.state("bad").await;
@@ -168,9 +172,9 @@ impl Verbs<'_> {
 
     async fn says_why_it_ended(&self) {
         for unit in ["exits", "crashes", "gives-up", "stubborn", "once"] {
-            assert_eq!(self.start(unit).await, JobEnd::Done, "{unit}");
+            assert_eq!(self.start(unit).await, JobResult::Done, "{unit}");
         }
-        assert_eq!(self.supervisor.stop("stubborn", PATIENCE).await.unwrap(), JobEnd::Done);
+        assert_eq!(self.supervisor.stop("stubborn", PATIENCE).await.unwrap(), JobResult::Done);
         let limit = if self.site.lab.systemd() < 262 { "" } else { ", start limit hit" };
         for (unit, reason) in [
             ("missing", "its program cannot be run (203/EXEC)"),
@@ -193,7 +197,7 @@ impl Verbs<'_> {
     }
 
     async fn never_shows_a_loop_as_running(&self) {
-        assert_eq!(self.start("blinks").await, JobEnd::Done);
+        assert_eq!(self.start("blinks").await, JobResult::Done);
         let pauses =
             |status: &unitbee::supervisor::UnitStatus| matches!(status.state, State::Backoff { restarts: 2.., .. });
         until(&self.supervisor, "blinks", "in a loop", pauses).await;
@@ -210,19 +214,19 @@ impl Verbs<'_> {
         for reason in ["exit code 7", "up again for less than 10 s"] {
             assert!(reasons.contains(reason), "{reasons:?}");
         }
-        assert_eq!(self.supervisor.stop("blinks", PATIENCE).await.unwrap(), JobEnd::Done);
+        assert_eq!(self.supervisor.stop("blinks", PATIENCE).await.unwrap(), JobResult::Done);
         assert_eq!(self.state("blinks").await, State::Stopped);
     }
 
     async fn signals(&self) {
-        assert_eq!(self.start("family").await, JobEnd::Done);
+        assert_eq!(self.start("family").await, JobResult::Done);
         until_async(|| async { self.supervisor.processes("family").await.unwrap().len() == 3 }).await;
         let mut watch = self.supervisor.watch("family").await.unwrap();
         self.supervisor.kill("family", Whom::All, Signal::Term).await.unwrap();
         let spoke = watch.changed(PATIENCE).await;
         assert_eq!(spoke, self.transport != Transport::Systemctl, "only a bus has signals");
         until(&self.supervisor, "family", "stopped", |status| status.state == State::Stopped).await;
-        assert_eq!(self.start("ok").await, JobEnd::Done);
+        assert_eq!(self.start("ok").await, JobResult::Done);
         self.supervisor.kill("ok", Whom::Main, Signal::Kill).await.unwrap();
         let killed = |status: &unitbee::supervisor::UnitStatus| matches!(&status.state, State::Failed { reason } if reason == "killed by SIGKILL");
         until(&self.supervisor, "ok", "killed", killed).await;
@@ -235,12 +239,12 @@ impl Verbs<'_> {
 
     async fn reloads(&self) {
         self.site.sh("rm -f reloaded");
-        assert_eq!(self.start("reloads").await, JobEnd::Done);
+        assert_eq!(self.start("reloads").await, JobResult::Done);
         let before = self.supervisor.status_of("reloads").await.unwrap();
-        assert_eq!(self.supervisor.reload("reloads", PATIENCE).await.unwrap(), JobEnd::Done);
+        assert_eq!(self.supervisor.reload("reloads", PATIENCE).await.unwrap(), JobResult::Done);
         self.site.sh("test -e reloaded");
         assert_eq!(self.supervisor.status_of("reloads").await.unwrap().invocation, before.invocation);
-        assert_eq!(self.start("ok").await, JobEnd::Done);
+        assert_eq!(self.start("ok").await, JobResult::Done);
         let error = self.supervisor.reload("ok", PATIENCE).await.unwrap_err();
         assert!(matches!(error, SupervisorError::Refused { refusal: Refusal::NotApplicable, .. }), "{error:?}");
     }
@@ -248,10 +252,10 @@ impl Verbs<'_> {
     async fn waits_no_longer_than_it_should(&self) {
         let begun = Instant::now();
         let end = self.supervisor.start("slow", Duration::from_secs(1)).await.unwrap();
-        let JobEnd::Unseen { cause: Unseen::Deadline, status } = end else { panic!("{end:?}") };
+        let JobResult::Unseen { cause: Unseen::Deadline, status } = end else { panic!("{end:?}") };
         assert_eq!(status.state, State::Starting);
         assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
-        assert_eq!(self.supervisor.stop("slow", PATIENCE).await.unwrap(), JobEnd::Done);
+        assert_eq!(self.supervisor.stop("slow", PATIENCE).await.unwrap(), JobResult::Done);
     }
 
     async fn enables_and_disables(&self) {
@@ -280,7 +284,7 @@ impl Verbs<'_> {
         assert!(self.supervisor.is_gone("no-such").await.unwrap());
         assert!(!self.supervisor.is_gone("ok").await.unwrap());
         self.site.install(&[("guest.service", "[Service]\nType=exec\nExecStart=/bin/sleep 1000\n")]);
-        assert_eq!(self.start("guest").await, JobEnd::Done);
+        assert_eq!(self.start("guest").await, JobResult::Done);
         self.site.sh("rm .config/systemd/user/guest.service");
         let changed = self.supervisor.status_of("guest").await.unwrap();
         assert!(changed.needs_reload && changed.installed, "{changed:?}");
@@ -288,15 +292,15 @@ impl Verbs<'_> {
         assert!(!self.supervisor.is_gone("guest").await.unwrap(), "it still runs");
         let orphan = self.supervisor.status_of("guest").await.unwrap();
         assert!(!orphan.installed && matches!(orphan.state, State::Running { .. }), "{orphan:?}");
-        assert_eq!(self.supervisor.stop("guest", PATIENCE).await.unwrap(), JobEnd::Done);
+        assert_eq!(self.supervisor.stop("guest", PATIENCE).await.unwrap(), JobResult::Done);
         assert!(self.supervisor.is_gone("guest").await.unwrap());
     }
 
     async fn stops_an_empty_slice_only(&self) {
-        assert_eq!(self.start("ok").await, JobEnd::Done);
+        assert_eq!(self.start("ok").await, JobResult::Done);
         self.supervisor.stop_slice("hive").await.unwrap();
         assert!(matches!(self.state("ok").await, State::Running { .. }));
-        assert_eq!(self.supervisor.stop("ok", PATIENCE).await.unwrap(), JobEnd::Done);
+        assert_eq!(self.supervisor.stop("ok", PATIENCE).await.unwrap(), JobResult::Done);
         self.supervisor.stop_slice("hive").await.unwrap();
         assert_eq!(self.site.systemctl("is-active hive.slice || true").trim(), "inactive");
         self.supervisor.stop_slice("no-such").await.unwrap();

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
 use crate::host::printable;
-use crate::observe::Row;
+use crate::observe::UnitReport;
 
 const UNITS: [(&str, u64); 4] = [("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)];
 
@@ -15,7 +15,7 @@ const COLUMNS: [&str; 11] =
 
 /// The rows as a table, and under it every flag with its reason and the command that mends it, and every drop-in.
 #[must_use]
-pub fn status(rows: &[&Row], width: Option<u16>) -> String {
+pub fn status(rows: &[&UnitReport], width: Option<u16>) -> String {
     let mut text = lines(rows.iter().map(|row| cells(row)).collect(), width);
     for row in rows {
         for flag in &row.flags {
@@ -62,7 +62,7 @@ fn narrow(mut rows: Vec<Vec<String>>, width: u16) -> Table {
     table
 }
 
-fn cells(row: &Row) -> Vec<String> {
+fn cells(row: &UnitReport) -> Vec<String> {
     let dash = || "-".to_owned();
     let state = if row.installed { row.state.to_owned() } else { "not installed".to_owned() };
     let state = match &row.reason {
@@ -85,7 +85,7 @@ fn cells(row: &Row) -> Vec<String> {
     ]
 }
 
-fn format_flag(row: &Row, flag: &crate::supervisor::Flag) -> String {
+fn format_flag(row: &UnitReport, flag: &crate::supervisor::Flag) -> String {
     let warning = Style::new().fg_color(Some(AnsiColor::Yellow.into()));
     let mend = flag.mend.as_ref().map(|mend| format!("\n    mend: {}", printable(mend.as_bytes()))).unwrap_or_default();
     format!(

@@ -12,13 +12,13 @@ use super::super::fault::{BadManifest, Unprepared, Usage};
 use super::super::output::Output;
 use super::super::output::progress::{Progress, note};
 use super::super::work::{self, Job};
-use super::{Fate, failure, report};
+use super::{HostResult, failure, report};
 use crate::deploy::apply::{Applied, Order, Outcome, apply, preview};
 use crate::deploy::plan::Notes;
 use crate::deploy::uninstall::uninstall;
 use crate::deploy::{Choices, Event, Wanted, prepare, rollout};
 use crate::host::{Host, printable};
-use crate::observe::{Row, Subject, status};
+use crate::observe::{UnitRef, UnitReport, status};
 use crate::service::manifest::{Flags, from_flags};
 use crate::supervisor::{Flag, FlagKind};
 
@@ -203,7 +203,7 @@ async fn converge(job: &Job, order: &Order<'_>, wish: &Wish, progress: &Progress
     Ok(applied)
 }
 
-fn limit_gaps(rows: &[Row]) -> Vec<(String, String)> {
+fn limit_gaps(rows: &[UnitReport]) -> Vec<(String, String)> {
     rows.iter()
         .flat_map(|row| row.flags.iter().map(move |flag| (row, flag)))
         .filter(|(_, flag)| flag.kind == FlagKind::LimitNotEffective)
@@ -265,7 +265,7 @@ pub async fn uninstall_all(global: &Global, args: &Changing, output: Output) -> 
 pub(super) async fn remove_all(jobs: Vec<Job>, patience: Duration, output: Output) -> Result<Exit> {
     let progress = Progress::new(output);
     let owner = work::owner();
-    let fates: Vec<Fate<()>> = rollout::each(jobs, |job| {
+    let fates: Vec<HostResult<()>> = rollout::each(jobs, |job| {
         let (progress, owner) = (&progress, owner.as_str());
         async move {
             let units = job.units();
@@ -297,7 +297,7 @@ fn removed(units: &[String], gone: &[String]) -> String {
 }
 
 fn removal(job: &Job, gone: &[String]) -> Value {
-    let subject = |subject: &Subject| json!({ "unit": subject.unit, "removed": gone.contains(&subject.unit) });
+    let subject = |subject: &UnitRef| json!({ "unit": subject.unit, "removed": gone.contains(&subject.unit) });
     json!({
         "host": job.host.name(),
         "outcome": if gone.is_empty() { "unchanged" } else { "changed" },

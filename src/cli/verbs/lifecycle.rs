@@ -8,7 +8,7 @@ use super::super::exit::Exit;
 use super::super::output::Output;
 use super::super::output::progress::{Progress, ended_by};
 use super::super::work::{self, Job};
-use super::{Fate, failure, report};
+use super::{HostResult, failure, report};
 use crate::deploy::{Event, rollout};
 use crate::host::process::Signal;
 use crate::lifecycle::service::Started;
@@ -52,7 +52,7 @@ pub async fn run(global: &Global, services: &Services, verb: Verb, output: Outpu
 /// The same for jobs that are known.
 pub(super) async fn on_hosts(jobs: Vec<Job>, verb: Verb, output: Output) -> Result<Exit> {
     let progress = Progress::new(output);
-    let fates: Vec<Fate<()>> = rollout::each(jobs, |job| {
+    let fates: Vec<HostResult<()>> = rollout::each(jobs, |job| {
         let progress = &progress;
         async move {
             let done = on_host(&job, verb, progress).await;

@@ -12,11 +12,11 @@ use super::super::fault::Usage;
 use super::super::output::Output;
 use super::super::output::progress::note;
 use super::super::work::{self, Job};
-use super::{Fate, report};
+use super::{HostResult, report};
 use crate::deploy::rollout;
 use crate::host::{Facts, Query, printable};
-use crate::observe::logs::{Follower, Line, Source, Wish, recent};
-use crate::supervisor::Manager;
+use crate::observe::logs::{Follower, Line, LogQuery, Source, recent};
+use crate::supervisor::SupervisorKind;
 
 /// How many lines may wait to be printed before hosts are made to wait.
 const AHEAD: usize = 1024;
@@ -67,22 +67,22 @@ struct Newest {
 
 async fn newest(job: &Job, lines: u32) -> Result<Newest> {
     let units = job.units();
-    let observation = job.host.query(&Query { asks: Manager::ask_installed(&units) }).await?;
+    let observation = job.host.query(&Query { asks: SupervisorKind::ask_installed(&units) }).await?;
     let facts = observation.facts;
     let mut answers = observation.answers.into_iter();
-    let manager = Manager::read_installed(&facts, job.supervisor, units.len(), &mut answers).manager;
-    let (lines, source) = recent(job.host.as_ref(), &facts, manager, &Wish { units: &units, lines }).await?;
+    let manager = SupervisorKind::read_installed(&facts, job.supervisor, units.len(), &mut answers).manager;
+    let (lines, source) = recent(job.host.as_ref(), &facts, manager, &LogQuery { units: &units, lines }).await?;
     Ok(Newest { facts, lines, source })
 }
 
 /// Prints lines of all hosts as they come, until every host has ended its stream or somebody interrupts.
-async fn follow(jobs: &[Job], fates: &[Fate<Newest>], newest: u32, printer: Printer) -> Result<()> {
+async fn follow(jobs: &[Job], fates: &[HostResult<Newest>], newest: u32, printer: Printer) -> Result<()> {
     let (sender, mut lines) = mpsc::channel(AHEAD);
     let mut tasks = tokio::task::JoinSet::new();
     for (job, (_, fate)) in jobs.iter().zip(fates) {
         let Ok(Newest { facts, source, .. }) = fate else { continue };
         let (host, units, sender) = (job.host.clone(), job.units(), sender.clone());
-        for mut follower in Follower::start(&host, facts, &Wish { units: &units, lines: newest }, *source).await? {
+        for mut follower in Follower::start(&host, facts, &LogQuery { units: &units, lines: newest }, *source).await? {
             let sender = sender.clone();
             tasks.spawn(async move {
                 while let Some(line) = follower.next().await? {

@@ -11,7 +11,7 @@ use super::super::work::{self, Job};
 use super::{failure, report};
 use crate::deploy::rollout;
 use crate::host::printable;
-use crate::observe::{self, Row};
+use crate::observe::{self, UnitReport};
 use crate::supervisor::Choice;
 
 /// `status`.
@@ -26,7 +26,7 @@ pub(super) async fn show(jobs: Vec<Job>, output: Output) -> Result<Exit> {
         (job.host, rows)
     })
     .await;
-    let rows: Vec<&Row> = fates.iter().filter_map(|(_, rows)| rows.as_ref().ok()).flatten().collect();
+    let rows: Vec<&UnitReport> = fates.iter().filter_map(|(_, rows)| rows.as_ref().ok()).flatten().collect();
     if output.json {
         let mut values: Vec<Value> = rows.iter().map(|row| json!(row)).collect();
         for (host, fate) in &fates {

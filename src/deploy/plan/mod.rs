@@ -16,7 +16,7 @@ use super::check::Check;
 use super::diff::{self, Difference};
 use crate::host::{Batch, Content, Put};
 use crate::service::spec::Stop;
-use crate::supervisor::{Choice, Definition, Manager, layout};
+use crate::supervisor::{Choice, SupervisorKind, UnitFileKind, layout};
 
 /// Everything that has to be done on one host, in this order.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -24,7 +24,7 @@ pub struct Plan {
     /// The host.
     pub host: String,
     /// The manager that its services are for; absent where nothing was looked at.
-    pub manager: Option<Manager>,
+    pub manager: Option<SupervisorKind>,
     /// Why it is that one.
     pub because: &'static str,
     /// Units that are taken away from another manager first.
@@ -85,10 +85,10 @@ pub struct Move {
     /// Unit.
     pub unit: String,
     /// Who has it.
-    pub from: Manager,
+    pub from: SupervisorKind,
     /// What defines it there.
     #[serde(skip)]
-    pub definition: Definition,
+    pub definition: UnitFileKind,
     /// How what runs now is ended.
     #[serde(skip)]
     pub stop: Stop,
@@ -174,8 +174,8 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(manager) = self.manager.filter(|manager| *manager != Manager::Systemd) {
-            let article = if manager == Manager::Runner { "the " } else { "" };
+        if let Some(manager) = self.manager.filter(|manager| *manager != SupervisorKind::Systemd) {
+            let article = if manager == SupervisorKind::Runner { "the " } else { "" };
             writeln!(f, "  under {article}{manager}, {}", Choice { manager, why: self.because })?;
         }
         for unit in &self.moves {

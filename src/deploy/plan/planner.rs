@@ -16,7 +16,7 @@ use crate::service::render::runner::PROGRAM;
 use crate::service::render::{self, Placement, RenderError, header};
 use crate::service::spec::Scope;
 use crate::supervisor::launchd::other_owner;
-use crate::supervisor::{Definition, Manager, State, layout};
+use crate::supervisor::{State, SupervisorKind, UnitFileKind, layout};
 
 /// How many releases of a unit stay.
 const KEEP: usize = 3;
@@ -31,7 +31,7 @@ pub fn plan(host: &str, wanted: &[Wanted], observed: &Observed, choices: Choices
             host: host.to_owned(),
             manager: Some(observed.choice.manager),
             because: observed.choice.why,
-            linger: observed.choice.manager == Manager::Systemd
+            linger: observed.choice.manager == SupervisorKind::Systemd
                 && observed.facts.systemd
                 && !observed.facts.linger
                 && !(choices.transient && observed.has_answered()),
@@ -46,7 +46,7 @@ pub fn plan(host: &str, wanted: &[Wanted], observed: &Observed, choices: Choices
     for (wanted, found) in wanted.iter().zip(&observed.units) {
         units.extend(planner.unit(wanted, found));
     }
-    if observed.choice.manager == Manager::Systemd {
+    if observed.choice.manager == SupervisorKind::Systemd {
         planner.slices();
     }
     // The unit file is what switches, so it comes after all that it points to.
@@ -120,7 +120,7 @@ impl Planner<'_> {
                 && found.record.as_ref() == Some(&same.record)
                 && found.releases.get(&current).cloned().flatten() == same.env.as_deref().map(sha256)
                 && found.program != ProgramFound::Store(false)
-                && (self.observed.has_runner || self.observed.choice.manager != Manager::Runner)
+                && (self.observed.has_runner || self.observed.choice.manager != SupervisorKind::Runner)
                 && self
                     .targets(&same.record)
                     .iter()
@@ -220,7 +220,7 @@ impl Planner<'_> {
         }
         let path = self.definition(wanted);
         let runner = layout::runner_program();
-        if self.observed.choice.manager == Manager::Runner
+        if self.observed.choice.manager == SupervisorKind::Runner
             && !self.observed.has_runner
             && self.plan.batch.puts.iter().all(|put| put.path != runner)
         {
@@ -283,11 +283,11 @@ impl Planner<'_> {
         };
         self.plan.reload |= status.needs_reload && self.reloads();
         // Of a unit without a file the manager tells what it once was.
-        if let Some(reason) = status.no_boot {
+        if let Some(reason) = status.boot_blocker {
             self.notes.add(wanted.spec.unit.as_str(), format!("does not start at boot: {reason}"));
         }
         // An override of launchd's is taken away even where a boot alone starts nothing.
-        let can_be = status.no_boot.is_none() || !self.reloads();
+        let can_be = status.boot_blocker.is_none() || !self.reloads();
         if can_be && (!status.enabled || found.file.is_none()) {
             self.plan.enable.push(wanted.spec.unit.to_string());
         }
@@ -309,7 +309,9 @@ impl Planner<'_> {
                 let why = why
                     .or_else(|| is_old().then(|| "it runs an older release".to_owned()))
                     .or_else(|| is_loaded_old.then(|| "launchd has loaded another definition".to_owned()))
-                    .or_else(|| status.also.first().map(|other| format!("launchd has it twice, also as {other}")));
+                    .or_else(|| {
+                        status.other_domains.first().map(|other| format!("launchd has it twice, also as {other}"))
+                    });
                 if let Some(why) = why {
                     self.start(wanted, found, true, why);
                 }
@@ -323,9 +325,9 @@ impl Planner<'_> {
         for from in &found.elsewhere {
             let stop = found.record.as_ref().map_or(&wanted.spec.stop, |record| &record.spec.stop).clone();
             self.plan.moves.push(Move { unit: unit.to_owned(), from: from.manager(), definition: *from, stop });
-            let batch = if from.is_roots() { &mut self.plan.roots } else { &mut self.plan.batch };
+            let batch = if from.needs_root() { &mut self.plan.roots } else { &mut self.plan.batch };
             batch.removes.push(from.path(unit));
-            if *from == Definition::Script {
+            if *from == UnitFileKind::RunnerScript {
                 batch.removes.extend([layout::record(unit), layout::cgroup_link(unit)]);
             }
         }
@@ -385,9 +387,9 @@ impl Planner<'_> {
         let slice = &record.spec.slice;
         let foreign = self.observed.slices.get(slice).and_then(Option::as_ref).is_some_and(is_foreign);
         let extra = match self.observed.choice.manager {
-            Manager::Runner => Some(PROGRAM.sha256.clone()),
-            Manager::Launchd => None,
-            Manager::Systemd => (!foreign).then(|| format!("{slice}.slice")),
+            SupervisorKind::Runner => Some(PROGRAM.sha256.clone()),
+            SupervisorKind::Launchd => None,
+            SupervisorKind::Systemd => (!foreign).then(|| format!("{slice}.slice")),
         };
         record.sha256.clone().into_iter().chain(extra).collect()
     }
@@ -397,19 +399,19 @@ impl Planner<'_> {
         self.kind(wanted).path(wanted.spec.unit.as_str())
     }
 
-    fn kind(&self, wanted: &Wanted) -> Definition {
-        Definition::of(self.observed.choice.manager, wanted.spec.scope)
+    fn kind(&self, wanted: &Wanted) -> UnitFileKind {
+        UnitFileKind::of(self.observed.choice.manager, wanted.spec.scope)
     }
 
     /// Tells whether the manager takes over what is new of a definition while it runs the unit; launchd never does.
     fn reloads(&self) -> bool {
-        self.observed.choice.manager != Manager::Launchd
+        self.observed.choice.manager != SupervisorKind::Launchd
     }
 
     /// Nothing is begun that only root could end.
     fn check_root(&mut self, wanted: &[Wanted]) {
         let Some(detail) = self.observed.told.why_no_root() else { return };
-        if self.observed.choice.manager != Manager::Launchd || self.plan.is_empty() {
+        if self.observed.choice.manager != SupervisorKind::Launchd || self.plan.is_empty() {
             return;
         }
         let mut daemons = wanted.iter().filter(|wanted| wanted.spec.scope == Scope::System);
@@ -421,7 +423,7 @@ impl Planner<'_> {
 
     /// Nothing is begun for an agent that could not be loaded.
     fn check_places(&mut self, wanted: &[Wanted]) {
-        if self.observed.choice.manager != Manager::Launchd || self.plan.is_empty() {
+        if self.observed.choice.manager != SupervisorKind::Launchd || self.plan.is_empty() {
             return;
         }
         let place = |wanted: &Wanted| self.observed.told.no_place(&self.observed.facts, wanted.spec.scope);

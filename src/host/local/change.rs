@@ -15,7 +15,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::NamedTempFile;
 
-use super::super::{Batch, Content, HostError, HostPath, Put, copy_digesting, places::Places};
+use super::super::{Batch, Content, HostError, HostPath, Put, copy_digesting, xdg_dirs::XdgDirs};
 use super::query::boot_id;
 use super::{lock, words};
 
@@ -25,7 +25,7 @@ const A_DAY: Duration = Duration::from_hours(24);
 
 /// Carries out `batch`; `sent` is told how many bytes of content were written so far.
 pub(super) fn carry_out(host: &str, batch: &Batch, sent: &mut dyn FnMut(u64)) -> Result<(), HostError> {
-    let places = Places::here();
+    let places = XdgDirs::here();
     let failed =
         |step: String| move |fault: io::Error| HostError::Change { host: host.into(), step, detail: words(&fault) };
     let resolve = |path: &HostPath, verb: &str| {

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::super::{Guard, nonce, places::Places, proc, told};
+use super::super::{Guard, bsd, nonce, proc, xdg_dirs::XdgDirs};
 use super::query::boot_id;
 
 const FREE: &str = "free";
@@ -33,7 +33,7 @@ impl Lock {
     /// Names a lock of this user on this machine; the state folder may be shared with others over NFS.
     pub(super) fn of(name: &str) -> Self {
         let node = rustix::system::uname().nodename().to_string_lossy().replace('/', "");
-        let folder = Places::here().state.join(format!("unitbee/lock/{name}@{node}"));
+        let folder = XdgDirs::here().state.join(format!("unitbee/lock/{name}@{node}"));
         let token = folder.join(format!("{}.{}", holder(), nonce()));
         Self { folder, token }
     }
@@ -140,15 +140,15 @@ pub(super) fn is_dead(token: &str) -> bool {
         Some(found) => found != start && start != UNKNOWN,
         // Where not even ps(1) can be asked there is only the number to go by.
         None => rustix::process::Pid::from_raw(pid).is_none_or(|pid| {
-            rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) || told::has_proc()
+            rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) || bsd::has_proc()
         }),
     }
 }
 
 /// Returns when a process started, unless it has ended and only waits to be collected.
 fn start_of(pid: u32) -> Option<u64> {
-    if !told::has_proc() {
-        return told::start_of(pid);
+    if !bsd::has_proc() {
+        return bsd::start_of(pid);
     }
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     proc::start_time(&stat).filter(|_| !proc::is_zombie(&stat))

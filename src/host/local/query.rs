@@ -18,7 +18,7 @@ use super::super::query::{
     Answer, Ask, Cgroup, Crontab, Entry, FILE_LIMIT, Facts, FileFound, HostPath, Listener, Observation, Process, Query,
     TREE_DEPTH, Table,
 };
-use super::super::{HostError, copy_digesting, places::Places, proc, told};
+use super::super::{HostError, bsd, copy_digesting, proc, xdg_dirs::XdgDirs};
 use super::change::TEMPORARY;
 
 /// Where programs are looked for beside `$PATH`, which cron and non-login shells leave short.
@@ -26,13 +26,13 @@ const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 
 /// Answers every question of `query` with what is true of this machine now.
 pub(super) fn observe(host: &str, query: &Query) -> Result<Observation, HostError> {
-    let places = Places::here();
+    let places = XdgDirs::here();
     let reader = Reader { host, places: &places };
     let answers = query.asks.iter().map(|ask| reader.answer(ask)).collect::<Result<_, _>>()?;
     Ok(Observation { facts: facts(&places), answers })
 }
 
-fn facts(places: &Places) -> Facts {
+fn facts(places: &XdgDirs) -> Facts {
     let (os, arch) = system().clone();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     Facts {
@@ -59,7 +59,7 @@ fn facts(places: &Places) -> Facts {
 /// Returns the names of the system and of its processor: whatever depends on them asks here, and so gets the same answer.
 fn system() -> &'static (String, String) {
     static SYSTEM: LazyLock<(String, String)> = LazyLock::new(|| {
-        let told = if told::has_proc() { None } else { told::system() };
+        let told = if bsd::has_proc() { None } else { bsd::system() };
         told.unwrap_or_else(|| {
             let system = rustix::system::uname();
             (system.sysname().to_string_lossy().into_owned(), system.machine().to_string_lossy().into_owned())
@@ -72,14 +72,14 @@ fn system() -> &'static (String, String) {
 pub(super) fn boot_id() -> String {
     static BOOT: LazyLock<String> = LazyLock::new(|| {
         let read = fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned());
-        read.ok().or_else(told::boot_id).unwrap_or_default()
+        read.ok().or_else(bsd::boot_id).unwrap_or_default()
     });
     BOOT.clone()
 }
 
 struct Reader<'a> {
     host: &'a str,
-    places: &'a Places,
+    places: &'a XdgDirs,
 }
 
 impl Reader<'_> {
@@ -303,9 +303,9 @@ fn listening(pids: &BTreeSet<u32>) -> Vec<Listener> {
     if pids.is_empty() {
         return Vec::new();
     }
-    if !told::has_proc() {
+    if !bsd::has_proc() {
         let pids = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        return proc::lsof_listeners(&told::listening(&pids));
+        return proc::lsof_listeners(&bsd::listening(&pids));
     }
     let inodes = pids.iter().flat_map(|pid| sockets(*pid)).collect();
     let mut listening = BTreeSet::new();
@@ -323,7 +323,7 @@ fn tcp_table() -> Vec<u8> {
     if tables.iter().any(Result::is_ok) {
         return tables.into_iter().flatten().flatten().collect();
     }
-    told::sockets()
+    bsd::sockets()
 }
 
 fn sockets(pid: u32) -> impl Iterator<Item = u64> {

@@ -17,7 +17,7 @@ pub enum RenderError {
     #[error("{place} cannot be written to a unit")]
     Value {
         /// Which.
-        place: Place,
+        place: SpecField,
         /// Why.
         source: EscapeError,
     },
@@ -70,7 +70,10 @@ impl RenderError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Value { source: EscapeError::TooLong { .. }, place: Place::Argument(_) | Place::Variable(_) }
+            Self::Value {
+                source: EscapeError::TooLong { .. },
+                place: SpecField::Argument(_) | SpecField::Variable(_),
+            }
             | Self::Line { .. }
             | Self::Total { .. } => Some("put the value into a file and pass the file's name".to_owned()),
             Self::Value { source: EscapeError::OldEnvironment { .. }, .. } => {
@@ -83,7 +86,7 @@ impl RenderError {
 
 /// Which part of a spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum SpecField {
     /// The path of the program.
     Program,
     /// An argument, counted from 1.
@@ -115,7 +118,7 @@ pub enum Place {
     },
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SpecField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Program => f.write_str("the path of the program"),
@@ -134,7 +137,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl Place {
+impl SpecField {
     /// Makes the error of a value in this place.
     pub(super) fn refuse(self) -> impl FnOnce(EscapeError) -> RenderError {
         move |source| RenderError::Value { place: self, source }

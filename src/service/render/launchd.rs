@@ -25,7 +25,7 @@ use std::time::Duration;
 use askama::Template;
 use sha2::{Digest, Sha256};
 
-use super::error::{Place, RenderError};
+use super::error::{RenderError, SpecField};
 use super::{Placement, Rendered, check_limits, check_total, header, privacy, stop_timeout, whole_seconds};
 use crate::service::escape::{EscapeError, sh, xml};
 use crate::service::spec::{Restart, RestartWhen, Scope, UnitSpec};
@@ -91,9 +91,9 @@ pub fn job(spec: &UnitSpec, placement: &Placement, launchd: &Launchd) -> Result<
     check_total(spec, placement, EXEC_MAX)?;
     check_text(spec, launchd)?;
     let label = label(spec.unit.as_str());
-    check_label(&label).map_err(Place::Label.refuse())?;
+    check_label(&label).map_err(SpecField::Label.refuse())?;
     let log = launchd.logs.join(format!("{}.log", spec.unit));
-    xml::check_path(&log).map_err(Place::Logs.refuse())?;
+    xml::check_path(&log).map_err(SpecField::Logs.refuse())?;
     let mut job = Job {
         label: &label,
         user: (spec.scope == Scope::System).then_some(launchd.user.as_str()),
@@ -127,29 +127,29 @@ fn check_label(label: &str) -> Result<(), EscapeError> {
 
 /// Checks all that the template will escape, while it is still known what it is.
 fn check_text(spec: &UnitSpec, launchd: &Launchd) -> Result<(), RenderError> {
-    xml::check_path(&launchd.home).map_err(Place::Home.refuse())?;
-    xml::text(&launchd.user).map_err(Place::Account.refuse())?;
+    xml::check_path(&launchd.home).map_err(SpecField::Home.refuse())?;
+    xml::text(&launchd.user).map_err(SpecField::Account.refuse())?;
     if let Some(dir) = &spec.working_dir {
-        xml::check_path(dir).map_err(Place::WorkingDir.refuse())?;
+        xml::check_path(dir).map_err(SpecField::WorkingDir.refuse())?;
     }
     for (index, arg) in spec.args.iter().enumerate() {
-        xml::text(arg).map_err(Place::Argument(index + 1).refuse())?;
+        xml::text(arg).map_err(SpecField::Argument(index + 1).refuse())?;
     }
     for (name, value) in &spec.env {
-        xml::text(value).map_err(Place::Variable(name.clone()).refuse())?;
+        xml::text(value).map_err(SpecField::Variable(name.clone()).refuse())?;
     }
     Ok(())
 }
 
 fn words<'a>(spec: &'a UnitSpec, placement: &'a Placement) -> Result<Vec<&'a str>, RenderError> {
-    xml::check_path(&placement.program).map_err(Place::Program.refuse())?;
+    xml::check_path(&placement.program).map_err(SpecField::Program.refuse())?;
     let mut words = Vec::with_capacity(spec.args.len() + 6);
     if !spec.secrets.is_empty() {
         let file = placement.env_file.as_deref().ok_or(RenderError::NoEnvFile)?;
-        xml::check_path(file).map_err(Place::EnvFile.refuse())?;
+        xml::check_path(file).map_err(SpecField::EnvFile.refuse())?;
         // All of them pass through the shell, so it must leave all of them alone.
         for name in spec.secrets.iter().chain(spec.env.keys()) {
-            sh::assignment(name, "").map_err(Place::Variable(name.clone()).refuse())?;
+            sh::assignment(name, "").map_err(SpecField::Variable(name.clone()).refuse())?;
         }
         words.extend(["/bin/sh", "-c", WITH_SECRETS, spec.unit.as_str(), file.as_str()]);
     }
@@ -207,7 +207,7 @@ fn element(place: &str, value: &plist::Value) -> Result<String, RenderError> {
 }
 
 fn text(place: &str, text: &str) -> Result<String, RenderError> {
-    xml::text(text).map_err(Place::Property(place.to_owned()).refuse())
+    xml::text(text).map_err(SpecField::Property(place.to_owned()).refuse())
 }
 
 fn notes(spec: &UnitSpec) -> Vec<String> {

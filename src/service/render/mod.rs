@@ -33,7 +33,7 @@ use camino::Utf8PathBuf;
 
 use self::backoff::{Backoff, StartLimit, start_limit};
 use self::error::EXEC_MAX;
-pub use self::error::{Place, RenderError};
+pub use self::error::{RenderError, SpecField};
 use super::escape;
 use super::name::{EnvName, SliceName, UnitName};
 use super::secret::Secret;
@@ -203,7 +203,7 @@ pub fn env_file(variables: &BTreeMap<EnvName, Secret>, target: Systemd) -> Resul
     let mut file = String::new();
     for (name, value) in variables {
         let line =
-            escape::env_file_line(name, value.reveal(), target).map_err(Place::Variable(name.clone()).refuse())?;
+            escape::env_file_line(name, value.reveal(), target).map_err(SpecField::Variable(name.clone()).refuse())?;
         file.push_str(&line);
     }
     let length = file.len();
@@ -212,15 +212,15 @@ pub fn env_file(variables: &BTreeMap<EnvName, Secret>, target: Systemd) -> Resul
 
 fn description(spec: &UnitSpec) -> Result<&str, RenderError> {
     let text = if spec.description.is_empty() { spec.unit.as_str() } else { &spec.description };
-    escape::raw_value(text).map_err(Place::Description.refuse())?;
+    escape::raw_value(text).map_err(SpecField::Description.refuse())?;
     Ok(text)
 }
 
 fn command(spec: &UnitSpec, placement: &Placement, target: Systemd) -> Result<String, RenderError> {
-    let mut line = escape::exec_path(&placement.program, target).map_err(Place::Program.refuse())?;
+    let mut line = escape::exec_path(&placement.program, target).map_err(SpecField::Program.refuse())?;
     for (index, arg) in spec.args.iter().enumerate() {
         line.push(' ');
-        line.push_str(&escape::exec_arg(arg, target).map_err(Place::Argument(index + 1).refuse())?);
+        line.push_str(&escape::exec_arg(arg, target).map_err(SpecField::Argument(index + 1).refuse())?);
     }
     Ok(line)
 }
@@ -228,20 +228,20 @@ fn command(spec: &UnitSpec, placement: &Placement, target: Systemd) -> Result<St
 fn working_dir(spec: &UnitSpec, target: Systemd) -> Result<Option<String>, RenderError> {
     spec.working_dir
         .as_deref()
-        .map(|path| escape::working_directory(path, target).map_err(Place::WorkingDir.refuse()))
+        .map(|path| escape::working_directory(path, target).map_err(SpecField::WorkingDir.refuse()))
         .transpose()
 }
 
 fn environment(spec: &UnitSpec, target: Systemd) -> Result<Vec<String>, RenderError> {
     let variable = |(name, value): (&EnvName, &String)| {
-        escape::environment(name, value, target).map_err(Place::Variable(name.clone()).refuse())
+        escape::environment(name, value, target).map_err(SpecField::Variable(name.clone()).refuse())
     };
     spec.env.iter().map(variable).collect()
 }
 
 fn env_file_path(placement: &Placement) -> Result<Option<String>, RenderError> {
     let path = placement.env_file.as_deref();
-    path.map(|path| escape::environment_file(path).map_err(Place::EnvFile.refuse())).transpose()
+    path.map(|path| escape::environment_file(path).map_err(SpecField::EnvFile.refuse())).transpose()
 }
 
 /// Takes over the lines of the manifest's `systemd` table, by section.
@@ -257,7 +257,7 @@ fn settings(
         for (key, values) in keys {
             check_setting_name(key)?;
             for value in values {
-                let place = Place::Setting { section: section.clone(), key: key.clone() };
+                let place = SpecField::Setting { section: section.clone(), key: key.clone() };
                 lines.push(format!("{key}={}", escape::verbatim(value).map_err(place.refuse())?));
             }
         }

@@ -13,7 +13,7 @@ use askama::Template;
 use camino::Utf8Path;
 use sha2::{Digest, Sha256};
 
-use super::error::{EXEC_MAX, Place, RenderError};
+use super::error::{EXEC_MAX, RenderError, SpecField};
 use super::{Placement, Rendered, check_limits, check_total, description, header, stop_timeout, whole_seconds};
 use crate::service::escape::{self, EscapeError, sh};
 use crate::service::name::EnvName;
@@ -95,7 +95,7 @@ pub fn definition(spec: &UnitSpec, placement: &Placement, runner: &Runner) -> Re
         return Err(RenderError::NoEnvFile);
     }
     for name in &spec.secrets {
-        sh::assignment(name, "").map_err(Place::Variable(name.clone()).refuse())?;
+        sh::assignment(name, "").map_err(SpecField::Variable(name.clone()).refuse())?;
     }
     let words = words(spec, placement)?;
     let logs = runner.logs.join(spec.unit.as_str());
@@ -116,12 +116,12 @@ pub fn definition(spec: &UnitSpec, placement: &Placement, runner: &Runner) -> Re
         settled: whole_seconds(super::backoff::settled(spec).min(LONGEST)),
         stop_timeout: stop_timeout(spec).min(LONGEST.as_secs()),
         runner,
-        logs: path(&logs, Place::Logs)?,
+        logs: path(&logs, SpecField::Logs)?,
         log_size: spec.logs.max_size,
         log_keep: spec.logs.keep,
-        secrets: placement.env_file.as_deref().map_or(Ok(""), |file| path(file, Place::EnvFile))?,
-        working_dir: spec.working_dir.as_deref().map_or(Ok(""), |dir| path(dir, Place::WorkingDir))?,
-        program: path(&placement.program, Place::Program)?,
+        secrets: placement.env_file.as_deref().map_or(Ok(""), |file| path(file, SpecField::EnvFile))?,
+        working_dir: spec.working_dir.as_deref().map_or(Ok(""), |dir| path(dir, SpecField::WorkingDir))?,
+        program: path(&placement.program, SpecField::Program)?,
         digest: &hex::encode(Sha256::digest(words.join("\n"))),
         words,
     }
@@ -144,7 +144,7 @@ pub(super) fn env_file<'a>(
 ) -> Result<Vec<u8>, RenderError> {
     let mut file = String::new();
     for (name, value) in variables {
-        file.push_str(&sh::assignment(name, value.reveal()).map_err(Place::Variable(name.clone()).refuse())?);
+        file.push_str(&sh::assignment(name, value.reveal()).map_err(SpecField::Variable(name.clone()).refuse())?);
     }
     let length = file.len();
     if length > EXEC_MAX { Err(RenderError::Total { length, max: EXEC_MAX }) } else { Ok(file.into_bytes()) }
@@ -154,22 +154,22 @@ pub(super) fn env_file<'a>(
 fn words(spec: &UnitSpec, placement: &Placement) -> Result<Vec<String>, RenderError> {
     let mut words = Vec::with_capacity(spec.env.len() + 1 + spec.args.len());
     for (name, value) in &spec.env {
-        words.push(sh::environment(name, value).map_err(Place::Variable(name.clone()).refuse())?);
+        words.push(sh::environment(name, value).map_err(SpecField::Variable(name.clone()).refuse())?);
     }
     let program = placement.program.as_str();
     if let Some(at) = program.find('=') {
         // env(1) would take it for a variable.
-        return Err(Place::Program.refuse()(EscapeError::Character { character: '=', at }));
+        return Err(SpecField::Program.refuse()(EscapeError::Character { character: '=', at }));
     }
-    words.push(sh::word(program).map_err(Place::Program.refuse())?);
+    words.push(sh::word(program).map_err(SpecField::Program.refuse())?);
     for (index, arg) in spec.args.iter().enumerate() {
-        words.push(sh::word(arg).map_err(Place::Argument(index + 1).refuse())?);
+        words.push(sh::word(arg).map_err(SpecField::Argument(index + 1).refuse())?);
     }
     Ok(words)
 }
 
 /// Checks a path for a setting, which is one line of the definition.
-fn path(path: &Utf8Path, place: Place) -> Result<&str, RenderError> {
+fn path(path: &Utf8Path, place: SpecField) -> Result<&str, RenderError> {
     escape::plain_path(path).map_err(place.refuse())
 }
 

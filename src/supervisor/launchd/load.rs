@@ -6,12 +6,12 @@ use tokio::time::{Instant, sleep};
 
 use super::answer::{NO_JOB, NO_PROCESS, Said, gist};
 use super::look::{self, Scope};
-use super::{Fault, LEAST, Launchd, Place, SHORT, as_root, log};
+use super::{Fault, LEAST, Launchd, LoadTarget, SHORT, as_root, log};
 use crate::host::{Command, HostError};
 use crate::service::render::header;
 use crate::service::render::launchd::label;
 use crate::supervisor::poll::POLL;
-use crate::supervisor::{Definition, JobEnd, SupervisorError};
+use crate::supervisor::{JobResult, SupervisorError, UnitFileKind};
 
 /// How long a job may be loaded and not started before it is kicked.
 const UNSTARTED: Duration = Duration::from_secs(3);
@@ -40,12 +40,17 @@ enum Spawned {
 
 impl Launchd {
     /// Loads a unit that is loaded nowhere, and waits until it is started.
-    pub(super) async fn load(&self, unit: &str, place: &Place, until: Instant) -> Result<JobEnd, SupervisorError> {
+    pub(super) async fn load(
+        &self,
+        unit: &str,
+        place: &LoadTarget,
+        until: Instant,
+    ) -> Result<JobResult, SupervisorError> {
         let mut tried = false;
         loop {
             self.bootstrap(unit, place).await?;
             match self.spawned(unit, place, until).await? {
-                Spawned::Started => return Ok(JobEnd::Done),
+                Spawned::Started => return Ok(JobResult::Done),
                 Spawned::Late(state, after) => {
                     let (target, seconds) = (place.target.clone(), after.as_secs());
                     return Err(self.fault("start", unit, Fault::HeldBack { target, state, seconds }));
@@ -63,7 +68,7 @@ impl Launchd {
     }
 
     /// Has launchd load it. An answer that may pass is never just tried again: what stands in the way is looked at first.
-    async fn bootstrap(&self, unit: &str, place: &Place) -> Result<(), SupervisorError> {
+    async fn bootstrap(&self, unit: &str, place: &LoadTarget) -> Result<(), SupervisorError> {
         let begun = Instant::now();
         let mut pause = POLL;
         let mut cleared = 0;
@@ -120,7 +125,7 @@ impl Launchd {
     }
 
     /// Makes sure of its log, enables and loads it; the step that this came to.
-    async fn call_bootstrap(&self, unit: &str, place: &Place) -> Result<(String, Said), SupervisorError> {
+    async fn call_bootstrap(&self, unit: &str, place: &LoadTarget) -> Result<(String, Said), SupervisorError> {
         let script = include_str!("../../../templates/launchd/load.sh");
         let label = label(unit);
         let note = if place.stays_disabled { self.note(unit) } else { String::new() };
@@ -142,7 +147,7 @@ impl Launchd {
     pub(super) async fn check_loadable(
         &self,
         unit: &str,
-        place: &Place,
+        place: &LoadTarget,
         content: Option<&[u8]>,
     ) -> Result<(), SupervisorError> {
         if let Some(wrong) = self.what_is_wrong(unit, place, content).await? {
@@ -159,14 +164,14 @@ impl Launchd {
     }
 
     /// Makes sure that what would be loaded from a file is this unit and no other: launchd takes its name from within.
-    pub(super) fn check_content(&self, unit: &str, place: &Place, content: &[u8]) -> Result<(), SupervisorError> {
+    pub(super) fn check_content(&self, unit: &str, place: &LoadTarget, content: &[u8]) -> Result<(), SupervisorError> {
         bad_content(unit, place, content).map_or(Ok(()), |wrong| Err(self.bad_file(unit, place, wrong, None)))
     }
 
     fn bad_file(
         &self,
         unit: &str,
-        place: &Place,
+        place: &LoadTarget,
         (why, mend): (String, String),
         said: Option<String>,
     ) -> SupervisorError {
@@ -178,7 +183,7 @@ impl Launchd {
     async fn what_is_wrong(
         &self,
         unit: &str,
-        place: &Place,
+        place: &LoadTarget,
         content: Option<&[u8]>,
     ) -> Result<Option<(String, String)>, SupervisorError> {
         let Some(content) = content else {
@@ -186,12 +191,12 @@ impl Launchd {
         };
         let list = Command::new("ls").args(["-ldn", &place.path]).env("LC_ALL", "C").deadline(SHORT);
         let line = String::from_utf8_lossy(&self.host.run(&list).await?.stdout).into_owned();
-        let owner = if place.definition == Definition::Daemon { 0 } else { self.facts.uid };
+        let owner = if place.definition == UnitFileKind::LaunchDaemon { 0 } else { self.facts.uid };
         Ok(bad_access(&line, place, owner).or_else(|| bad_content(unit, place, content)))
     }
 
     /// Waits until launchd has started what it has loaded; a job that it just leaves alone is kicked, once.
-    async fn spawned(&self, unit: &str, place: &Place, until: Instant) -> Result<Spawned, SupervisorError> {
+    async fn spawned(&self, unit: &str, place: &LoadTarget, until: Instant) -> Result<Spawned, SupervisorError> {
         let begun = Instant::now();
         let mut kicked: Option<Instant> = None;
         loop {
@@ -223,7 +228,7 @@ impl Launchd {
     }
 
     /// Asks launchd to start what it has loaded; whether it came back.
-    async fn kick(&self, unit: &str, place: &Place, until: Instant) -> Result<bool, SupervisorError> {
+    async fn kick(&self, unit: &str, place: &LoadTarget, until: Instant) -> Result<bool, SupervisorError> {
         let deadline = until.saturating_duration_since(Instant::now()).max(UNSTARTED);
         match self.call(&place.domain, &["kickstart", &place.target], deadline).await {
             // One that runs by now, or is gone, is shown by the next look.
@@ -236,7 +241,7 @@ impl Launchd {
 }
 
 /// What of a property list's content keeps launchd from loading it as this unit, and what mends it.
-fn bad_content(unit: &str, place: &Place, content: &[u8]) -> Option<(String, String)> {
+fn bad_content(unit: &str, place: &LoadTarget, content: &[u8]) -> Option<(String, String)> {
     let mend = || {
         let way = match header::parse(content) {
             Some(_) => "`unitbee apply --take` writes it anew".to_owned(),
@@ -256,7 +261,7 @@ fn bad_content(unit: &str, place: &Place, content: &[u8]) -> Option<(String, Str
         return Some(("it names no program".into(), mend()));
     }
     let session = if place.domain.starts_with("gui/") { "Aqua" } else { "Background" };
-    (place.definition == Definition::Agent && !is_for(&plist, session))
+    (place.definition == UnitFileKind::LaunchAgent && !is_for(&plist, session))
         .then(|| (format!("it is not for sessions of type {session}"), mend()))
 }
 
@@ -271,13 +276,13 @@ fn is_for(plist: &plist::Dictionary, session: &str) -> bool {
 }
 
 /// How a file that is not ours, or no longer to be known as such, makes room for one that is.
-fn aside(place: &Place) -> String {
+fn aside(place: &LoadTarget) -> String {
     let (sudo, path) = (place.sudo(), place.quoted());
     format!("`{sudo}mv {path} {path}.old` on the host, then `unitbee apply` writes it anew")
 }
 
 /// Reads a line of `ls -ldn`: `-rw-r--r--  1 501  20  812 Nov 21 01:05 /…`.
-fn bad_access(line: &str, place: &Place, owner: u32) -> Option<(String, String)> {
+fn bad_access(line: &str, place: &LoadTarget, owner: u32) -> Option<(String, String)> {
     let mut words = line.split_whitespace();
     let (mode, uid) = (words.next()?, words.nth(1)?.parse::<u32>().ok()?);
     let (sudo, path) = (place.sudo(), place.quoted());
@@ -296,11 +301,11 @@ fn bad_access(line: &str, place: &Place, owner: u32) -> Option<(String, String)>
 mod tests {
     use super::*;
 
-    fn place() -> Place {
-        Place {
+    fn place() -> LoadTarget {
+        LoadTarget {
             domain: "gui/501".to_owned(),
             target: "gui/501/com.rbee.a".to_owned(),
-            definition: Definition::Agent,
+            definition: UnitFileKind::LaunchAgent,
             path: "/Users/a b/x.plist".to_owned(),
             stays_disabled: false,
         }
@@ -327,8 +332,8 @@ mod tests {
 
     #[test]
     fn what_mends_it_is_a_command_for_its_path_and_its_owner() {
-        let mend = |line: &str, place: &Place| bad_access(line, place, 0).unwrap().1;
-        let daemon = Place { definition: Definition::Daemon, ..place() };
+        let mend = |line: &str, place: &LoadTarget| bad_access(line, place, 0).unwrap().1;
+        let daemon = LoadTarget { definition: UnitFileKind::LaunchDaemon, ..place() };
         let writable = "-rw-rw-rw-  1 0  0  812 Nov 21 01:05 /x.plist\n";
         assert_eq!(mend(writable, &place()), "`chmod 644 '/Users/a b/x.plist'` on the host");
         assert_eq!(mend(writable, &daemon), "`sudo chmod 644 '/Users/a b/x.plist'` on the host");

@@ -10,7 +10,7 @@ use super::processes::{Family, Process, Processes};
 use super::state::unit_status;
 use crate::host::{Answer, Ask, Facts, FileFound};
 use crate::service::render::launchd::{DEFINITION, label};
-use crate::supervisor::{Definition, SupervisorError, UnitStatus, layout};
+use crate::supervisor::{SupervisorError, UnitFileKind, UnitStatus, layout};
 
 /// The script that looks, without what only a reader of it wants.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
@@ -36,7 +36,7 @@ pub enum Scope {
 
 /// What was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Look {
+pub struct JobsSnapshot {
     /// What `launchctl` said by the name of the question.
     said: BTreeMap<String, Said>,
     /// The processes of the account, where they were told.
@@ -88,7 +88,7 @@ pub fn ask(units: &[String], scope: &Scope) -> Ask {
     Ask::Script { system: "Darwin", text: &SCRIPT, args }
 }
 
-impl Look {
+impl JobsSnapshot {
     /// Reads the answer to [`ask`]; `None` when it is not of that form.
     #[must_use]
     pub fn read(answer: &Answer) -> Option<Self> {
@@ -157,7 +157,8 @@ impl Look {
 
     /// A job by the label of a unit that was read from another file than the unit's, there or not: its target and that file.
     pub(in crate::supervisor) fn foreign(&self, unit: &str, facts: &Facts) -> Option<(String, String)> {
-        let paths = [Definition::Agent, Definition::Daemon].map(|kind| layout::absolute(&kind.path(unit), facts));
+        let paths = [UnitFileKind::LaunchAgent, UnitFileKind::LaunchDaemon]
+            .map(|kind| layout::absolute(&kind.path(unit), facts));
         // macOS tells some paths by where they lead: `/private/var` for `/var`.
         let is_own = |path: &str| {
             paths
@@ -200,7 +201,7 @@ impl Look {
     }
 
     /// Whether a unit is disabled, be it that it is enabled for as long as it takes to load it.
-    pub(super) fn is_disabled(&self, unit: &str, definition: Definition) -> bool {
+    pub(super) fn is_disabled(&self, unit: &str, definition: UnitFileKind) -> bool {
         self.is_to_disable(unit) || self.has_override(unit, definition)
     }
 
@@ -210,9 +211,11 @@ impl Look {
     }
 
     /// Whether an override keeps launchd from loading a unit: since macOS 13 in words, before as truth of being disabled.
-    pub(super) fn has_override(&self, unit: &str, definition: Definition) -> bool {
+    pub(super) fn has_override(&self, unit: &str, definition: UnitFileKind) -> bool {
         let system = |name: &&String| name.as_str() == "disabled/system";
-        let of = |name: &String| name.starts_with("disabled/") && system(&name) == (definition == Definition::Daemon);
+        let of = |name: &String| {
+            name.starts_with("disabled/") && system(&name) == (definition == UnitFileKind::LaunchDaemon)
+        };
         let key = format!("\"{}\" => ", label(unit));
         let answers = self.said.iter().filter(|(name, _)| of(name));
         let mut lines = answers.flat_map(|(_, said)| said.words.lines());
@@ -233,17 +236,17 @@ impl Look {
         host: &str,
         facts: &Facts,
         unit: &str,
-        file: Option<(Definition, &FileFound)>,
+        file: Option<(UnitFileKind, &FileFound)>,
     ) -> Result<UnitStatus, SupervisorError> {
-        let is_daemon = file.is_some_and(|(definition, _)| definition == Definition::Daemon);
+        let is_daemon = file.is_some_and(|(definition, _)| definition == UnitFileKind::LaunchDaemon);
         self.check_answers(host, unit, is_daemon)?;
         let now_usec = facts.now_usec;
         let mut loaded = self.loaded(unit);
         // The one that its definition is for comes first.
         loaded.sort_by_key(|loaded| (loaded.domain == "system") != is_daemon);
-        let kind = file.map_or(Definition::Agent, |(definition, _)| definition);
+        let kind = file.map_or(UnitFileKind::LaunchAgent, |(definition, _)| definition);
         let enabled = file.is_some() && !self.is_disabled(unit, kind);
-        let no_boot = (kind == Definition::Agent && self.is_headless())
+        let boot_blocker = (kind == UnitFileKind::LaunchAgent && self.is_headless())
             .then_some("launchd loads it when its user logs in at the screen, where nobody is now");
         let path = file.and_then(|(definition, _)| layout::absolute(&definition.path(unit), facts)).map(String::from);
         let none = Processes::default();
@@ -254,7 +257,7 @@ impl Look {
         }
         let Some(main) = loaded.first() else {
             let installed = file.is_some();
-            return Ok(UnitStatus { installed, enabled, no_boot, fragment: path, ..UnitStatus::unknown(unit) });
+            return Ok(UnitStatus { installed, enabled, boot_blocker, fragment: path, ..UnitStatus::unknown(unit) });
         };
         let process = main.job.pid.and_then(|pid| processes.get(pid));
         // ps(1) tells whole seconds: what was started within one counts from its end, so that nothing seems older than it is.
@@ -266,12 +269,12 @@ impl Look {
         };
         let wanted = file.and_then(|(_, file)| definition_of(&file.content));
         Ok(UnitStatus {
-            no_boot,
+            boot_blocker,
             memory: of_all(|process| process.resident),
             cpu_nsec: of_all(|process| process.used),
             exe: process.map(|process| process.program.clone()).filter(|program| program.starts_with('/')),
             needs_reload: wanted.is_some() && wanted != main.job.definition,
-            also: loaded[1..].iter().map(|loaded| loaded.target.clone()).collect(),
+            other_domains: loaded[1..].iter().map(|loaded| loaded.target.clone()).collect(),
             ..unit_status(unit, &main.job, enabled, started, now_usec)
         })
     }
@@ -315,9 +318,9 @@ fn record(text: &[u8]) -> Option<(&str, Said, &[u8])> {
 mod tests {
     use super::*;
 
-    fn look(records: &[(&str, i32, &str)]) -> Look {
+    fn look(records: &[(&str, i32, &str)]) -> JobsSnapshot {
         let record = |(name, code, words): &(&str, i32, &str)| format!("{name} {code} {}\n{words}\n", words.len());
-        Look::read(&Answer::Script(Some(records.iter().map(record).collect::<String>().into_bytes()))).unwrap()
+        JobsSnapshot::read(&Answer::Script(Some(records.iter().map(record).collect::<String>().into_bytes()))).unwrap()
     }
 
     fn job(domain: &str, argument: &str) -> String {
@@ -361,7 +364,7 @@ mod tests {
             ("root ", "sudo -n true"),
             ("", "launchctl print"),
         ] {
-            let look = Look::read(&Answer::Script(Some(told.into()))).unwrap();
+            let look = JobsSnapshot::read(&Answer::Script(Some(told.into()))).unwrap();
             let error = look.check("mac", "a").unwrap_err().to_string();
             assert_eq!(error, format!("look at a on mac: `{call}` did not come back within 20 s"));
         }
@@ -369,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_look_that_was_not_made_is_none_that_hangs() {
-        let error = Look::read(&Answer::Script(None)).unwrap().check("mac", "a").unwrap_err().to_string();
+        let error = JobsSnapshot::read(&Answer::Script(None)).unwrap().check("mac", "a").unwrap_err().to_string();
         assert_eq!(error, "look at a on mac: launchd was not asked: the host does not run the script that does it");
     }
 
@@ -384,17 +387,17 @@ mod tests {
             ("disabled/system", 0, "disabled services = {\n\t\"com.rbee.b\" => true\n\t\"com.rbee.c\" => false\n}"),
         ]);
         let off = |kind| ["a", "b", "c"].map(|unit| told.is_disabled(unit, kind));
-        assert_eq!(off(Definition::Agent), [true, false, false]);
-        assert_eq!(off(Definition::Daemon), [false, true, false]);
+        assert_eq!(off(UnitFileKind::LaunchAgent), [true, false, false]);
+        assert_eq!(off(UnitFileKind::LaunchDaemon), [false, true, false]);
 
         let told = look(&[("again/com.rbee.b", 0, ""), ("gui/501/com.rbee.b", 113, ""), ("end", 0, "")]);
-        assert!(told.is_disabled("b", Definition::Agent) && !told.has_override("b", Definition::Agent));
-        assert!(!told.is_disabled("a", Definition::Agent) && told.odd_answer("b", false).is_none());
+        assert!(told.is_disabled("b", UnitFileKind::LaunchAgent) && !told.has_override("b", UnitFileKind::LaunchAgent));
+        assert!(!told.is_disabled("a", UnitFileKind::LaunchAgent) && told.odd_answer("b", false).is_none());
     }
 
     fn odd(name: &str, code: i32, words: &str) -> bool {
         let said = format!("{name} {code} {}\n{words}\nend 0 0\n\n", words.len());
-        let look = Look::read(&Answer::Script(Some(said.into_bytes()))).unwrap();
+        let look = JobsSnapshot::read(&Answer::Script(Some(said.into_bytes()))).unwrap();
         look.check("host", "web-main").unwrap();
         look.check_answers("host", "web-main", false).is_err()
     }

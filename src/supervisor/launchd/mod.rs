@@ -28,12 +28,12 @@ use tokio::time::{Instant, sleep};
 
 use self::answer::{NO_JOB, NO_PROCESS, Said, gist};
 pub use self::fault::Fault;
-use self::look::{Loaded, Look, Scope};
+use self::look::{JobsSnapshot, Loaded, Scope};
 use self::processes::Family;
 pub use self::state::unit_status;
 use super::clock::Clock;
 use super::poll::POLL;
-use super::{Definition, JobEnd, Refusal, SupervisorError, UnitStatus, Unseen, Whom, layout};
+use super::{JobResult, Refusal, SupervisorError, UnitFileKind, UnitStatus, Unseen, Whom, layout};
 use crate::host::process::Signal;
 use crate::host::{Ask, Command, Facts, FileFound, Host, HostError, Output, Query};
 use crate::service::spec::Logs;
@@ -72,31 +72,31 @@ pub struct Launchd {
 /// What one exchange told of some units.
 struct Seen {
     facts: Facts,
-    look: Look,
-    files: Vec<BTreeMap<Definition, FileFound>>,
+    look: JobsSnapshot,
+    files: Vec<BTreeMap<UnitFileKind, FileFound>>,
 }
 
 impl Seen {
-    fn file(&self, at: usize) -> Option<(Definition, &FileFound)> {
+    fn file(&self, at: usize) -> Option<(UnitFileKind, &FileFound)> {
         self.files.get(at).and_then(defining)
     }
 }
 
 /// Where a job is loaded, and from what.
 #[derive(Debug, Clone)]
-struct Place {
+struct LoadTarget {
     domain: String,
     target: String,
-    definition: Definition,
+    definition: UnitFileKind,
     path: String,
     /// Whether somebody disabled the unit, which starting it does not change.
     stays_disabled: bool,
 }
 
-impl Place {
+impl LoadTarget {
     /// What stands before a command of a user that changes something there.
     fn sudo(&self) -> &'static str {
-        if self.definition == Definition::Daemon { "sudo " } else { "" }
+        if self.definition == UnitFileKind::LaunchDaemon { "sudo " } else { "" }
     }
 
     /// The path of its file as a word of a command.
@@ -107,22 +107,22 @@ impl Place {
 
 /// The file that counts of those that define a unit: of two, the daemon's, which is there from boot on.
 #[must_use]
-pub fn defining(files: &BTreeMap<Definition, FileFound>) -> Option<(Definition, &FileFound)> {
-    let mine = [Definition::Daemon, Definition::Agent];
+pub fn defining(files: &BTreeMap<UnitFileKind, FileFound>) -> Option<(UnitFileKind, &FileFound)> {
+    let mine = [UnitFileKind::LaunchDaemon, UnitFileKind::LaunchAgent];
     mine.into_iter().find_map(|definition| Some((definition, files.get(&definition)?)))
 }
 
 /// Why a unit with this file is left alone: as a daemon of another account.
 #[must_use]
-pub fn other_owner(unit: &str, definition: Definition, file: &FileFound, facts: &Facts) -> Option<Fault> {
+pub fn other_owner(unit: &str, definition: UnitFileKind, file: &FileFound, facts: &Facts) -> Option<Fault> {
     let user = look::user_of(&file.content).filter(|user| *user != facts.user)?;
     let path = layout::absolute(&definition.path(unit), facts).unwrap_or_default().into_string();
     Some(Fault::OtherUser { path, user })
 }
 
 /// Says where a unit is to be loaded: an agent in the domain of the login at the screen, else in that of its account.
-pub(super) fn domain(look: &Look, facts: &Facts, definition: Definition) -> Result<String, Fault> {
-    if definition == Definition::Daemon {
+pub(super) fn domain(look: &JobsSnapshot, facts: &Facts, definition: UnitFileKind) -> Result<String, Fault> {
+    if definition == UnitFileKind::LaunchDaemon {
         return Ok(SYSTEM.to_owned());
     }
     let (uid, user) = (facts.uid, facts.user.clone());
@@ -155,7 +155,7 @@ impl Launchd {
         seen.look.status(self.host.name(), &seen.facts, unit, seen.file(0))
     }
 
-    pub(super) async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    pub(super) async fn start(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         let until = Instant::now() + deadline;
         let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
         let Some((definition, file)) = seen.file(0) else {
@@ -170,7 +170,7 @@ impl Launchd {
             one.domain == place.domain && !one.is_leaving() && one.job.pid.is_some() && is_same
         };
         if matches!(&loaded[..], [only] if is_up(only)) {
-            return Ok(JobEnd::Done);
+            return Ok(JobResult::Done);
         }
         self.check_content(unit, &place, &file.content)?;
         self.clear("start", unit, loaded).await?;
@@ -187,7 +187,7 @@ impl Launchd {
         let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
         let file = seen.file(0);
         self.check_owner("start", unit, &seen)?;
-        let definition = file.map_or(Definition::Agent, |(definition, _)| definition);
+        let definition = file.map_or(UnitFileKind::LaunchAgent, |(definition, _)| definition);
         let place = self.place("start", unit, definition, &seen.look)?;
         self.check_loadable(unit, &place, file.map(|(_, file)| &file.content[..])).await
     }
@@ -197,7 +197,7 @@ impl Launchd {
     pub(super) async fn prepare_stop(&self, before: &UnitStatus) -> Result<(), SupervisorError> {
         let unit = before.unit.as_str();
         let is_daemon = before.fragment.as_deref().is_some_and(|path| path.contains("/LaunchDaemons/"));
-        if before.enabled && !is_daemon && before.also.is_empty() {
+        if before.enabled && !is_daemon && before.other_domains.is_empty() {
             return Ok(());
         }
         let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
@@ -209,7 +209,7 @@ impl Launchd {
             }
         }
         if seen.look.is_to_disable(unit) {
-            let definition = seen.file(0).map_or(Definition::Agent, |(definition, _)| definition);
+            let definition = seen.file(0).map_or(UnitFileKind::LaunchAgent, |(definition, _)| definition);
             self.disable_again(unit, &self.place("disable", unit, definition, &seen.look)?).await?;
         }
         Ok(())
@@ -221,18 +221,18 @@ impl Launchd {
         self.tell_to_go(unit, seen.look.loaded(unit).iter()).await
     }
 
-    pub(super) async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    pub(super) async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         let until = Instant::now() + deadline;
         let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
         let left = self.boot_out(unit, seen.look.loaded(unit), until).await?;
         if left.is_empty() && self.dead(unit, until).await?.is_none() {
-            return Ok(JobEnd::Done);
+            return Ok(JobResult::Done);
         }
         let status = Box::new(self.status_of(unit).await?);
-        Ok(JobEnd::Unseen { cause: Unseen::Deadline, status })
+        Ok(JobResult::Unseen { cause: Unseen::Deadline, status })
     }
 
-    pub(super) fn reload(&self, unit: &str) -> Result<JobEnd, SupervisorError> {
+    pub(super) fn reload(&self, unit: &str) -> Result<JobResult, SupervisorError> {
         let detail = "launchd has no way to have a service reload".to_owned();
         Err(self.refused("reload", unit, Refusal::NotApplicable, detail))
     }
@@ -243,7 +243,7 @@ impl Launchd {
         let mut any = false;
         for (at, unit) in units.iter().enumerate() {
             self.check_owner(verb, unit, &seen)?;
-            let definition = seen.file(at).map_or(Definition::Agent, |(definition, _)| definition);
+            let definition = seen.file(at).map_or(UnitFileKind::LaunchAgent, |(definition, _)| definition);
             let is_new = seen.look.is_disabled(unit, definition) == (verb == "enable");
             any |= is_new;
             if is_new || seen.look.is_to_disable(unit) {
@@ -259,7 +259,7 @@ impl Launchd {
         let seen = self.look(units, &Scope::All).await?;
         for unit in units {
             self.clear("uninstall", unit, seen.look.loaded(unit)).await?;
-            for definition in [Definition::Agent, Definition::Daemon] {
+            for definition in [UnitFileKind::LaunchAgent, UnitFileKind::LaunchDaemon] {
                 if seen.look.has_override(unit, definition) {
                     self.tell("enable", unit, &self.place("enable", unit, definition, &seen.look)?).await?;
                 }
@@ -314,7 +314,9 @@ impl Launchd {
 
     pub(super) async fn is_gone(&self, unit: &str) -> Result<bool, SupervisorError> {
         let seen = self.look(&[unit.to_owned()], &Scope::Processes).await?;
-        let is_off = [Definition::Agent, Definition::Daemon].into_iter().any(|kind| seen.look.is_disabled(unit, kind));
+        let is_off = [UnitFileKind::LaunchAgent, UnitFileKind::LaunchDaemon]
+            .into_iter()
+            .any(|kind| seen.look.is_disabled(unit, kind));
         Ok(!seen.look.has(unit) && seen.file(0).is_none() && !is_off && self.family(unit).is_empty())
     }
 
@@ -395,29 +397,29 @@ impl Launchd {
         &self,
         operation: &'static str,
         unit: &str,
-        definition: Definition,
-        look: &Look,
-    ) -> Result<Place, SupervisorError> {
+        definition: UnitFileKind,
+        look: &JobsSnapshot,
+    ) -> Result<LoadTarget, SupervisorError> {
         let domain = domain(look, &self.facts, definition).map_err(|fault| self.fault(operation, unit, fault))?;
         let path = layout::absolute(&definition.path(unit), &self.facts).unwrap_or_default().into_string();
         let target = format!("{domain}/{}", crate::service::render::launchd::label(unit));
-        Ok(Place { domain, target, definition, path, stays_disabled: look.is_disabled(unit, definition) })
+        Ok(LoadTarget { domain, target, definition, path, stays_disabled: look.is_disabled(unit, definition) })
     }
 
     /// A daemon of another account is left alone.
     fn check_owner(&self, verb: &'static str, unit: &str, seen: &Seen) -> Result<(), SupervisorError> {
-        let mut daemons = seen.files.iter().filter_map(|files| files.get(&Definition::Daemon));
-        let other = daemons.find_map(|file| other_owner(unit, Definition::Daemon, file, &self.facts));
+        let mut daemons = seen.files.iter().filter_map(|files| files.get(&UnitFileKind::LaunchDaemon));
+        let other = daemons.find_map(|file| other_owner(unit, UnitFileKind::LaunchDaemon, file, &self.facts));
         other.map_or(Ok(()), |fault| Err(self.fault(verb, unit, fault)))
     }
 
     /// Does what one left undone who had enabled a unit to load it.
-    async fn disable_again(&self, unit: &str, place: &Place) -> Result<(), SupervisorError> {
+    async fn disable_again(&self, unit: &str, place: &LoadTarget) -> Result<(), SupervisorError> {
         self.tell("disable", unit, place).await?;
         self.remove_note(unit).await
     }
 
-    async fn forget_note(&self, unit: &str, look: &Look) -> Result<(), SupervisorError> {
+    async fn forget_note(&self, unit: &str, look: &JobsSnapshot) -> Result<(), SupervisorError> {
         if look.is_to_disable(unit) { self.remove_note(unit).await } else { Ok(()) }
     }
 
@@ -434,12 +436,12 @@ impl Launchd {
 
     /// One exchange about units; what they are seen with is kept.
     async fn look(&self, units: &[String], scope: &Scope) -> Result<Seen, SupervisorError> {
-        let kinds = [Definition::Agent, Definition::Daemon];
+        let kinds = [UnitFileKind::LaunchAgent, UnitFileKind::LaunchDaemon];
         let files = units.iter().flat_map(|unit| kinds.map(|kind| Ask::File(kind.path(unit))));
         let asks = [look::ask(units, scope)].into_iter().chain(files).collect();
         let observation = self.host.query(&Query { asks }).await?;
         let mut answers = observation.answers.into_iter();
-        let look = answers.next().as_ref().and_then(Look::read).unwrap_or_default();
+        let look = answers.next().as_ref().and_then(JobsSnapshot::read).unwrap_or_default();
         look.check(self.host.name(), &units.join(", "))?;
         let mut files = Vec::with_capacity(units.len());
         for unit in units {
@@ -448,7 +450,7 @@ impl Launchd {
                 if let crate::host::Answer::File(Some(file)) = answer { Some((kind, file)) } else { None }
             };
             let found: BTreeMap<_, _> = of_unit.filter_map(found).collect();
-            look.check_answers(self.host.name(), unit, found.contains_key(&Definition::Daemon))?;
+            look.check_answers(self.host.name(), unit, found.contains_key(&UnitFileKind::LaunchDaemon))?;
             files.push(found);
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -466,7 +468,7 @@ impl Launchd {
     }
 
     /// Calls a verb that must succeed and says nothing.
-    async fn tell(&self, verb: &'static str, unit: &str, place: &Place) -> Result<(), SupervisorError> {
+    async fn tell(&self, verb: &'static str, unit: &str, place: &LoadTarget) -> Result<(), SupervisorError> {
         let said = self.call(&place.domain, &[verb, &place.target], SHORT).await?;
         if said.code == 0 { Ok(()) } else { Err(self.refused_call(verb, unit, &place.target, &said)) }
     }

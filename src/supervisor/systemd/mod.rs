@@ -31,7 +31,7 @@ use self::link::{Account, Found, Link};
 use self::properties::Properties;
 pub use self::watch::Watch;
 use super::clock::Clock;
-use super::{JobEnd, Persistence, State, SupervisorError, Transport, UnitStatus, Whom};
+use super::{JobResult, Persistence, State, SupervisorError, Transport, UnitStatus, Whom};
 use crate::host::process::Signal;
 use crate::host::{Answer, Ask, Base, Facts, Host, HostPath, Query};
 
@@ -136,23 +136,23 @@ impl Systemd {
         }
     }
 
-    pub(super) async fn start(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    pub(super) async fn start(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         self.run_job(Verb::Start, unit, deadline).await
     }
 
-    pub(super) async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    pub(super) async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         match self.run_job(Verb::Stop, unit, deadline).await {
             // What is not loaded does not run.
-            Err(error) if error.is_no_such_unit() => Ok(JobEnd::Done),
+            Err(error) if error.is_no_such_unit() => Ok(JobResult::Done),
             end => end,
         }
     }
 
-    pub(super) async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    pub(super) async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         self.run_job(Verb::Restart, unit, deadline).await
     }
 
-    pub(super) async fn reload(&self, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    pub(super) async fn reload(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         self.run_job(Verb::Reload, unit, deadline).await
     }
 
@@ -194,16 +194,16 @@ impl Systemd {
         Ok(members.iter().any(|member| !matches!(member.text("ActiveState"), "inactive" | "failed")))
     }
 
-    async fn run_job(&self, verb: Verb, unit: &str, deadline: Duration) -> Result<JobEnd, SupervisorError> {
+    async fn run_job(&self, verb: Verb, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         let name = names::service(unit);
         let outcome = match self.manager().await?.as_ref() {
             Link::Bus(bus) => job::run(bus, verb, &name, deadline).await,
             Link::Systemctl(systemctl, _) => systemctl.job(verb, &name, deadline).await,
         };
         Ok(match outcome.map_err(self.error(verb.word(), unit))? {
-            Outcome::Ended(result) if result == "done" => JobEnd::Done,
-            Outcome::Ended(result) => JobEnd::Failed { result },
-            Outcome::Unseen(cause) => JobEnd::Unseen { cause, status: Box::new(self.status_of(unit).await?) },
+            Outcome::Ended(result) if result == "done" => JobResult::Done,
+            Outcome::Ended(result) => JobResult::Failed { result },
+            Outcome::Unseen(cause) => JobResult::Unseen { cause, status: Box::new(self.status_of(unit).await?) },
         })
     }
 

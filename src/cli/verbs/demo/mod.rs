@@ -19,7 +19,7 @@ use super::{lifecycle, logs, status};
 use crate::deploy::Choices;
 use crate::host::{Answer, Ask, Query};
 use crate::service::manifest::{Flags, from_flags};
-use crate::supervisor::{Definition, layout};
+use crate::supervisor::{UnitFileKind, layout};
 
 pub use self::daemon::serve;
 
@@ -152,7 +152,7 @@ fn done(exit: Exit) -> Result<()> {
 
 /// What is left of the unit on its host.
 async fn left(job: &Job) -> Result<Vec<String>> {
-    let definitions = Definition::ALL.map(|kind| kind.path(UNIT));
+    let definitions = UnitFileKind::ALL.map(|kind| kind.path(UNIT));
     let paths: Vec<_> = definitions.into_iter().chain([layout::unit(UNIT), layout::record(UNIT)]).collect();
     let asks = paths.iter().cloned().map(Ask::Size).chain([Ask::Tree(layout::refs())]).collect();
     let answers = job.host.query(&Query { asks }).await?.answers;

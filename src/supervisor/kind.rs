@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Definition, Missing, SupervisorError};
+use super::{Missing, SupervisorError, UnitFileKind};
 use crate::host::{Answer, Ask, Facts};
 
 /// A kind of service manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Manager {
+pub enum SupervisorKind {
     /// systemd's user manager.
     Systemd,
     /// launchd of macOS.
@@ -23,7 +23,7 @@ pub enum Manager {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choice {
     /// Which.
-    pub manager: Manager,
+    pub manager: SupervisorKind,
     /// Why.
     pub why: &'static str,
 }
@@ -39,7 +39,7 @@ impl fmt::Display for Choice {
     }
 }
 
-impl Manager {
+impl SupervisorKind {
     /// All that there are.
     pub const ALL: [Self; 3] = [Self::Systemd, Self::Launchd, Self::Runner];
 
@@ -82,7 +82,7 @@ impl Manager {
     /// Asks under which managers units are installed.
     #[must_use]
     pub fn ask_installed(units: &[String]) -> Vec<Ask> {
-        units.iter().flat_map(|unit| Definition::ALL.map(|kind| Ask::Size(kind.path(unit)))).collect()
+        units.iter().flat_map(|unit| UnitFileKind::ALL.map(|kind| Ask::Size(kind.path(unit)))).collect()
     }
 
     /// Finds the manager of units from the answers to [`ask_installed`](Self::ask_installed).
@@ -92,10 +92,10 @@ impl Manager {
         units: usize,
         answers: &mut impl Iterator<Item = Answer>,
     ) -> Choice {
-        let answers = answers.take(units * Definition::ALL.len());
+        let answers = answers.take(units * UnitFileKind::ALL.len());
         let is_there =
-            |(kind, answer): (Definition, Answer)| matches!(answer, Answer::Size(Some(_))).then(|| kind.manager());
-        let installed: Vec<Self> = Definition::ALL.into_iter().cycle().zip(answers).filter_map(is_there).collect();
+            |(kind, answer): (UnitFileKind, Answer)| matches!(answer, Answer::Size(Some(_))).then(|| kind.manager());
+        let installed: Vec<Self> = UnitFileKind::ALL.into_iter().cycle().zip(answers).filter_map(is_there).collect();
         Self::of_installed(Self::choose(facts, wish), wish, &installed)
     }
 
@@ -131,7 +131,7 @@ impl Manager {
     }
 }
 
-impl fmt::Display for Manager {
+impl fmt::Display for SupervisorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }

@@ -6,11 +6,11 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::query::{Base, HostPath};
-use super::{proc, told};
+use super::{bsd, proc};
 
 /// The user that we act as on this machine and where the user's things are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct XdgDirs {
     pub(super) uid: u32,
     pub(super) user: String,
     pub(super) home: Utf8PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct Places {
     pub(super) cgroup: Option<Utf8PathBuf>,
 }
 
-impl Places {
+impl XdgDirs {
     /// Finds them on this machine.
     pub(super) fn here() -> Self {
         let uid = rustix::process::geteuid().as_raw();
@@ -98,7 +98,7 @@ fn account(uid: u32) -> Option<(String, Utf8PathBuf)> {
         let asked = std::process::Command::new("getent").args(["passwd", &uid.to_string()]).output().ok()?;
         proc::passwd_entry(&asked.stdout, uid)
     };
-    proc::passwd_entry(&passwd, uid).or_else(getent).or_else(|| told::account(uid))
+    proc::passwd_entry(&passwd, uid).or_else(getent).or_else(|| bsd::account(uid))
 }
 
 #[cfg(test)]
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn paths_begin_where_their_base_is() {
-        let mut places = Places::here();
+        let mut places = XdgDirs::here();
         places.data = "/srv/data".into();
         places.cgroup = None;
         assert_eq!(places.resolve(&HostPath::new(Base::Data, "a/b")), Some("/srv/data/a/b".into()));
