@@ -3,7 +3,7 @@
 use camino::Utf8Path;
 use proptest::prelude::*;
 use unitbee::service::manifest::{self, Diagnostics, HostWork, Manifest};
-use unitbee::service::spec::{Program, Scope, UnitSpec};
+use unitbee::service::spec::{Build, Program, Scope, UnitSpec};
 
 const HELLO: &str = include_str!("../examples/hello.toml");
 const LLM: &str = include_str!("../examples/llm.toml");
@@ -88,6 +88,7 @@ fn flags_go_through_the_same_rules() {
     assert_eq!((spec.unit.as_str(), &spec.args), ("web-main", &vec![word]));
     assert_eq!(spec.program, Program::Shipped("/srv/web".into()));
     assert_eq!(spec.scope, Scope::System);
+    assert_eq!(spec.project, "", "no manifest declares it");
     assert_eq!(spec.env.values().collect::<Vec<_>>(), ["{unit}"]);
 
     let wrong = manifest::from_flags(&manifest::Flags { memory: Some("1GB".to_owned()), ..flags }).unwrap_err();
@@ -182,6 +183,57 @@ fn programs_are_shipped_found_or_looked_up() {
     assert_eq!(program("../a"), Program::Shipped("/srv/llm/../a".into()));
     assert_eq!(program("/opt/./{service}"), Program::Path("/opt/a".into()));
     assert_eq!(program("python3.13"), Program::Name("python3.13".to_owned()));
+}
+
+#[test]
+fn a_project_is_named_after_its_folder_unless_it_has_a_name() {
+    let service = "[service.a]\ncommand = ['a']\n";
+    assert_eq!(right(service).units[0].spec.project, "llm");
+    let named = right(&format!("project = 'gpu_farm.2'\n{service}"));
+    assert_eq!((named.project.as_str(), named.units[0].spec.project.as_str()), ("gpu_farm.2", "gpu_farm.2"));
+    let long = "x".repeat(65);
+    for bad in ["a/b", "é", "-x", ".x", "", "a b", &long] {
+        assert_eq!(wrong(&format!("project = '{bad}'\n{service}")), [format!("1:11 invalid project name {bad:?}")]);
+    }
+}
+
+#[test]
+fn what_is_kept_and_replaced_has_defaults() {
+    let of = |text: &str| {
+        let manifest = right(text);
+        manifest.units.iter().map(|unit| (unit.spec.keep, unit.spec.parallel)).collect::<Vec<_>>()
+    };
+    let (a, b) = ("[service.a]\ncommand = ['a']\n", "[service.b]\ncommand = ['b']\n");
+    assert_eq!(of(&format!("{a}{b}")), [(3, 1), (3, 1)]);
+    assert_eq!(of(&format!("keep = 9\n{a}keep = 1\nparallel = 'all'\n{b}parallel = 4\n")), [(1, u32::MAX), (9, 4)]);
+    assert_eq!(wrong(&format!("keep = 0\n{a}keep = 0\nparallel = 0\n")).len(), 3);
+    assert_eq!(wrong(&format!("{a}parallel = 'none'\n")), ["3:12 \"none\" is not known here"]);
+}
+
+#[test]
+fn a_build_is_a_shell_command_or_a_program() {
+    let build =
+        |value: &str| right(&format!("[service.a]\ncommand = ['a']\nbuild = {value}\n")).units[0].spec.build.clone();
+    assert_eq!(build("'make && true'"), Some(Build::Shell("make && true".to_owned())));
+    let program = build("['make', 'a b', '{x}']").unwrap();
+    assert_eq!(program, Build::Program(["make", "a b", "{x}"].map(str::to_owned).into()));
+    assert_eq!(program.to_string(), "make 'a b' '{x}'");
+}
+
+#[test]
+fn a_record_of_an_older_version_is_read() {
+    let spec =
+        &right("project = 'p'\nkeep = 7\n[service.a]\ncommand = ['a']\nbuild = 'make'\nparallel = 2\n").units[0].spec;
+    let mut old = serde_json::to_value(spec).unwrap();
+    for key in ["project", "keep", "parallel"] {
+        assert!(old.as_object_mut().unwrap().remove(key).is_some(), "{key}");
+    }
+    let old: UnitSpec = serde_json::from_value(old).unwrap();
+    assert_eq!((old.project.as_str(), old.keep, old.parallel), ("", 3, 1));
+    assert_eq!(old.build, Some(Build::Shell("make".to_owned())));
+    // It describes the same unit, for which no new release is made.
+    assert_ne!(&old, spec);
+    assert_eq!(old.without_policy(), spec.without_policy());
 }
 
 #[test]

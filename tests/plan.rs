@@ -284,6 +284,26 @@ fn only_the_last_releases_stay() {
 }
 
 #[test]
+fn as_many_releases_stay_as_the_manifest_says() {
+    let mut world = World::new();
+    for program in 0..4 {
+        world.apply(&world.plan(&wanted("keep = 1\n", &program.to_string(), "s"), false).unwrap());
+    }
+    let records =
+        world.files.keys().filter(|path| path.rel.as_str().contains("units/w-a/") && path.rel.ends_with("4/spec.json"));
+    assert_eq!(records.count(), 1);
+    assert!(!world.files.keys().any(|path| path.rel.as_str().contains("units/w-a/3/")), "{:#?}", world.files.keys());
+}
+
+#[test]
+fn how_releases_are_built_replaced_and_kept_makes_no_new_one() {
+    let mut world = World::new();
+    world.apply(&world.plan(&wanted("", "1", "s"), false).unwrap());
+    let plan = world.plan(&wanted("build = ['make']\nkeep = 7\nparallel = 'all'\n", "1", "s"), false).unwrap();
+    assert!(plan.is_empty(), "{plan}");
+}
+
+#[test]
 fn what_is_not_ours_is_left_alone() {
     let mut world = World::new();
     let path = HostPath::new(Base::Config, "systemd/user/w-a.service");

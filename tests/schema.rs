@@ -52,6 +52,14 @@ const KNOWABLE: &[&str] = &[
     "command = [1]",
     "description = 1",
     "build = true",
+    "build = []",
+    "build = [1]",
+    "keep = 0",
+    "keep = 4294967296",
+    "keep = 'all'",
+    "parallel = 0",
+    "parallel = -1",
+    "parallel = 'some'",
     "check = []",
     "check = '--version'",
     "instances = 0",
@@ -105,6 +113,8 @@ const UNKNOWABLE: &[&str] = &[
     "command = ['/x/']",
     "working_dir = 'x'",
     "hosts = ['x']",
+    "build = ['']",
+    "build = ' '",
     "secrets = ['A']\nenv = { A = '' }",
     "restart = { delay = '2s', max_delay = '1s' }",
     "health = { url = 'http://8080/' }",
@@ -130,9 +140,24 @@ fn it_refuses_what_the_reader_refuses_as_far_as_it_can_know() {
         assert!(read(&text).is_err(), "the reader takes {line}");
         assert_eq!(refusals(&validator, &text), [""; 0], "{line} can move up to KNOWABLE");
     }
-    for text in
-        ["", "service = {}", "slice = 'a-b'", "slice = 'user'", "[service.'a/b']\ncommand=['a']", "[host.x]\nport = 1"]
-    {
+    for text in [
+        "",
+        "service = {}",
+        "slice = 'a-b'",
+        "slice = 'user'",
+        "project = 'a b'",
+        "project = '.a'",
+        "project = ''",
+        "keep = 0",
+        "[service.'a/b']\ncommand=['a']",
+        "[host.x]\nport = 1",
+    ] {
+        let text = if text.is_empty() || text.contains("service") || text.contains("host") {
+            text.to_owned()
+        } else {
+            format!("{text}\n[service.a]\ncommand=['a']")
+        };
+        let text = text.as_str();
         assert!(read(text).is_err(), "the reader takes {text}");
         assert!(!refusals(&validator, text).is_empty(), "the schema takes {text}");
     }
@@ -206,9 +231,13 @@ fn value() -> impl Strategy<Value = String> {
 
 const KEYS: &[&str] = &[
     "slice",
+    "project",
+    "keep",
     "service.a.command",
     "service.a.description",
     "service.a.build",
+    "service.a.keep",
+    "service.a.parallel",
     "service.a.instances",
     "service.a.env.A",
     "service.a.env",

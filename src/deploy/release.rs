@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::machine::Machine;
 use crate::host::{self, HostError};
 use crate::service::secret::Secret;
-use crate::service::spec::{EnvName, Program, UnitSpec};
+use crate::service::spec::{Build, EnvName, Program, UnitSpec};
 
 /// A unit as it is to be, complete but for what only the host knows.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub enum PrepareError {
         /// Path here.
         path: Utf8PathBuf,
         /// How it is built, if the manifest says so.
-        build: Option<String>,
+        build: Option<Build>,
     },
     /// The program is there and cannot be shipped.
     #[error("{unit}: {path} is {what}")]

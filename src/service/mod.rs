@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows of hosts or supervisors: text and specs go in, specs and bytes come out.
 
+pub mod build;
 pub mod escape;
 pub mod manifest;
 pub mod name;

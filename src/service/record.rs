@@ -43,6 +43,14 @@ impl Record {
         self.starts_after_usec <= now_usec && started_usec < self.starts_after_usec
     }
 
+    /// Tells whether both describe the same release: how releases are built, replaced and kept, and the name of the
+    /// project, may differ.
+    #[must_use]
+    pub fn is_same_release(&self, other: &Self) -> bool {
+        let plain = |record: &Self| Self { spec: record.spec.without_policy(), ..record.clone() };
+        plain(self) == plain(other)
+    }
+
     /// Reads a record; `None` for one that is damaged or of another form, which is then no worse than none at all.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
+pub use super::build::Build;
 pub use super::name::{EnvName, SliceName, UnitName};
 pub use super::url::HttpUrl;
 
@@ -19,6 +20,9 @@ pub struct UnitSpec {
     pub service: String,
     /// Instance: `8080`; `main` where the manifest names none.
     pub instance: String,
+    /// Project of the manifest; empty for a unit that no manifest declares.
+    #[serde(default)]
+    pub project: String,
     /// Slice without suffix: `rbee`.
     pub slice: SliceName,
     /// One line for people.
@@ -27,8 +31,8 @@ pub struct UnitSpec {
     pub program: Program,
     /// Its arguments, without the program's name.
     pub args: Vec<String>,
-    /// Shell command that builds the program here.
-    pub build: Option<String>,
+    /// Command that builds the program here.
+    pub build: Option<Build>,
     /// Arguments with which the program is tried on the host before a new release takes effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Vec<String>>,
@@ -54,6 +58,35 @@ pub struct UnitSpec {
     pub systemd: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     /// Keys of the property list that are taken over.
     pub launchd: BTreeMap<String, plist::Value>,
+    /// Releases that are kept on the host; at least 1.
+    #[serde(default = "usual_keep")]
+    pub keep: u32,
+    /// Running instances of the service that are replaced at a time; at least 1, [`u32::MAX`] for all.
+    #[serde(default = "usual_parallel")]
+    pub parallel: u32,
+}
+
+/// Releases that are kept where the manifest does not say.
+pub const KEEP: u32 = 3;
+
+/// Instances that are replaced at a time where the manifest does not say.
+pub const PARALLEL: u32 = 1;
+
+fn usual_keep() -> u32 {
+    KEEP
+}
+
+fn usual_parallel() -> u32 {
+    PARALLEL
+}
+
+impl UnitSpec {
+    /// Returns the spec without what says how releases are made, replaced and kept, and whose they are: two specs that
+    /// are equal without it describe the same running unit and need no new release.
+    #[must_use]
+    pub fn without_policy(&self) -> Self {
+        Self { project: String::new(), build: None, keep: KEEP, parallel: PARALLEL, ..self.clone() }
+    }
 }
 
 /// Where the program comes from.

@@ -12,6 +12,7 @@ pub(crate) fn minimal() -> UnitSpec {
         unit: UnitName::new("echo-main").unwrap(),
         service: "echo".to_owned(),
         instance: "main".to_owned(),
+        project: String::new(),
         slice: SliceName::new("rbee").unwrap(),
         description: "echo".to_owned(),
         program: Program::Path("/usr/bin/echo".into()),
@@ -29,6 +30,8 @@ pub(crate) fn minimal() -> UnitSpec {
         scope: Scope::User,
         systemd: BTreeMap::new(),
         launchd: BTreeMap::new(),
+        keep: 3,
+        parallel: 1,
     }
 }
 

@@ -18,9 +18,6 @@ use crate::service::spec::Scope;
 use crate::supervisor::launchd::other_owner;
 use crate::supervisor::{State, SupervisorKind, UnitFileKind, layout};
 
-/// How many releases of a unit stay.
-const KEEP: usize = 3;
-
 /// Compares what is wanted with what was found. Nothing is left to be decided afterwards; a host with any obstacle gets
 /// nothing done.
 pub fn plan(host: &str, wanted: &[Wanted], observed: &Observed, choices: Choices) -> Result<Plan, Vec<Obstacle>> {
@@ -117,7 +114,7 @@ impl Planner<'_> {
             let same = self.draft(wanted, &program, current, starts_after_usec)?;
             if header.intact
                 && header::body(&file.content) == header::body(&same.rendered.bytes)
-                && found.record.as_ref() == Some(&same.record)
+                && found.record.as_ref().is_some_and(|record| record.is_same_release(&same.record))
                 && found.releases.get(&current).cloned().flatten() == same.env.as_deref().map(sha256)
                 && found.program != ProgramFound::Store(false)
                 && (self.observed.has_runner || self.observed.choice.manager != SupervisorKind::Runner)
@@ -270,7 +267,7 @@ impl Planner<'_> {
         }
         self.note_all(wanted, &draft.rendered.notes);
         self.plan.reload |= self.reloads();
-        self.outdated.insert(unit.to_owned(), outdated(found, release));
+        self.outdated.insert(unit.to_owned(), outdated(found, release, wanted.spec.keep));
         self.keep_running(wanted, found, &draft.record, why);
         Put { path, mode: 0o644, content: Content::Bytes(draft.rendered.bytes) }
     }
@@ -436,10 +433,10 @@ impl Planner<'_> {
     }
 }
 
-/// The releases that go when `next` comes: all but the newest few.
-fn outdated(found: &UnitObserved, next: u32) -> Vec<u32> {
+/// The releases that go when `next` comes: all but the newest `keep`.
+fn outdated(found: &UnitObserved, next: u32, keep: u32) -> Vec<u32> {
     let mut releases: Vec<u32> = found.releases.keys().copied().filter(|release| *release != next).collect();
-    releases.truncate((releases.len() + 1).saturating_sub(KEEP));
+    releases.truncate((releases.len() + 1).saturating_sub(keep as usize));
     releases
 }
 

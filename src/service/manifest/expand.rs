@@ -16,9 +16,9 @@ use super::problem::{Problems, Span};
 use super::read::{At, Entry, Map};
 use super::template;
 use super::written::{self, Instances, Scalar, Written};
-use super::{HostEntry, Manifest, Placed, hosts};
+use super::{HostEntry, Manifest, Placed, hosts, project};
 use crate::service::name::{NameError, check_part};
-use crate::service::spec::{HttpUrl, SliceName, UnitName, UnitSpec};
+use crate::service::spec::{HttpUrl, KEEP, PARALLEL, SliceName, UnitName, UnitSpec};
 
 /// Placeholders that every unit has.
 pub(super) const BUILT_IN: [&str; 3] = ["service", "instance", "unit"];
@@ -27,6 +27,8 @@ pub(super) const BUILT_IN: [&str; 3] = ["service", "instance", "unit"];
 pub(super) fn manifest(written: &Written, dir: &Utf8Path, problems: &mut Problems<'_>) -> Option<Manifest> {
     let hosts = hosts::table(&written.host, problems);
     let slice = slice(&written.slice, problems);
+    let project = project::name(&written.project, dir, problems);
+    let keep = shared::at_least_one(&written.keep, "`keep` includes the release that runs", problems).unwrap_or(KEEP);
     let mut units = Vec::new();
     let mut claims = Vec::new();
     if written.service.value().is_none_or(|services| services.0.is_empty()) {
@@ -36,12 +38,12 @@ pub(super) fn manifest(written: &Written, dir: &Utf8Path, problems: &mut Problem
         let service = Service::new(name, service, dir, &hosts, problems);
         for instance in service.instances(problems) {
             claims.push(service.claim(&instance, problems));
-            units.push(service.unit(&instance, slice.as_ref(), problems));
+            units.push(service.unit(&instance, slice.as_ref(), project.as_deref(), keep, problems));
         }
     }
     clash::check(&claims, problems);
     let units = units.into_iter().collect::<Option<Vec<_>>>()?;
-    Some(Manifest { slice: slice?, units, hosts })
+    Some(Manifest { project: project?, dir: dir.to_owned(), slice: slice?, units, hosts })
 }
 
 fn slice(written: &Entry<String>, problems: &mut Problems<'_>) -> Option<SliceName> {
@@ -151,7 +153,14 @@ impl<'a> Service<'a> {
         Claim { unit: instance.unit.clone(), span: instance.span.clone(), machines: self.machines.clone(), ports }
     }
 
-    fn unit(&self, instance: &Instance<'_>, slice: Option<&SliceName>, problems: &mut Problems<'_>) -> Option<Placed> {
+    fn unit(
+        &self,
+        instance: &Instance<'_>,
+        slice: Option<&SliceName>,
+        project: Option<&str>,
+        keep: u32,
+        problems: &mut Problems<'_>,
+    ) -> Option<Placed> {
         let unit = unit_name(instance, problems);
         let filled = Filled::new(self, instance, problems);
         let (program, args) = filled.command?;
@@ -160,6 +169,7 @@ impl<'a> Service<'a> {
             unit: unit?,
             service: self.name.value.clone(),
             instance: instance.name.clone(),
+            project: project?.to_owned(),
             slice: slice?.clone(),
             description: filled.description,
             program,
@@ -177,6 +187,8 @@ impl<'a> Service<'a> {
             scope: shared.scope,
             systemd: shared.systemd,
             launchd: shared.launchd,
+            keep: shared.keep.unwrap_or(keep),
+            parallel: shared.parallel.unwrap_or(PARALLEL),
         };
         Some(Placed { spec, hosts: self.placed.clone() })
     }

@@ -65,9 +65,12 @@ pub struct Flags {
     pub term: Option<String>,
 }
 
-/// Makes a manifest of flags, by the rules of [`read`]; complaints are about "command line".
+/// Makes a manifest of flags, by the rules of [`read`]; complaints are about "command line". Its unit belongs to no project.
 pub fn from_flags(flags: &Flags) -> Result<Manifest, Diagnostics> {
-    read(&flags.manifest().to_string(), "command line", &flags.dir)
+    let mut manifest = read(&flags.manifest().to_string(), "command line", &flags.dir)?;
+    manifest.project.clear();
+    manifest.units.iter_mut().for_each(|unit| unit.spec.project.clear());
+    Ok(manifest)
 }
 
 impl Flags {

@@ -10,6 +10,7 @@ mod flags;
 mod hosts;
 mod overrides;
 mod problem;
+mod project;
 mod quantity;
 mod read;
 mod schema;
@@ -21,7 +22,7 @@ mod written;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use toml::de::DeTable;
 
 pub use self::flags::{Flags, from_flags};
@@ -38,6 +39,10 @@ pub const THIS_MACHINE: &str = "localhost";
 /// A manifest that has been read and found right.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
+    /// Name of the project.
+    pub project: String,
+    /// The folder that relative paths start from and that build commands run in.
+    pub dir: Utf8PathBuf,
     /// Slice of all units.
     pub slice: SliceName,
     /// The units, in the order of the text.
@@ -79,7 +84,7 @@ pub fn text<'a>(content: &'a [u8], name: &str) -> Result<&'a str, Diagnostics> {
 /// Reads a manifest.
 ///
 /// `name` is how the file is called in complaints; `dir` is the absolute folder that the paths of programs to
-/// be shipped are relative to.
+/// be shipped are relative to, and after which the project is named where the text gives it no name.
 pub fn read(text: &str, name: &str, dir: &Utf8Path) -> Result<Manifest, Diagnostics> {
     let mut problems = Problems::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);

@@ -22,6 +22,9 @@ pub fn starter(service: &str, command: &[String], build: Option<&str>) -> String
     format!(
         r#"# What runs, and where. `unitbee plan` shows what would change, `unitbee apply` does it.
 
+# Name of the project, by default that of this folder; a unit of another project is not replaced.
+#project = "my-project"
+
 # All units are put into this slice.
 #slice = "rbee"
 
@@ -30,7 +33,7 @@ pub fn starter(service: &str, command: &[String], build: Option<&str>) -> String
 # absolute path or a bare name is looked up on the host.
 command = {command}
 
-# Shell command that builds the program here.
+# Command that builds the program here; `unitbee build` runs it.
 {build}
 
 # Arguments for a short run of the program on the host before a new release takes effect; if it fails, nothing changes.
@@ -55,6 +58,10 @@ command = {command}
 
 # How it is ended: POST to the URL, after `drain` TERM, after `term` KILL.
 #stop = {{ url = "http://127.0.0.1:8080/shutdown", drain = "10s", term = "10s" }}
+
+# Releases kept on each host, and how many running instances are replaced at a time (a number, or "all").
+#keep = 3
+#parallel = 1
 
 # Host names or tags; without this key, this machine.
 #hosts = ["gpu"]

@@ -5,8 +5,10 @@ use toml::de::DeValue;
 
 use super::overrides;
 use super::problem::{Problems, Span};
+use super::project;
 use super::read::{At, Entry, List, Map, Percent, Read, Size, TimeSpan, entry, in_order, schema, unknown_key, whole};
 use super::template::Text;
+use crate::service::build::Build;
 use crate::service::name::TAKEN_SLICES;
 use crate::service::spec::{RestartWhen, Scope};
 
@@ -50,9 +52,16 @@ table! {
     /// What should run, and where.
     #[schemars(title = "unitbee manifest", extend("required" = ["service"]))]
     struct Written {
+        /// Name of the project: letters, digits, `-`, `_` and `.`. A unit of another project is not replaced. Default: the
+        /// name of the manifest's folder.
+        #[schemars(extend("pattern" = project::NAME, "maxLength" = project::LONGEST))]
+        project: String,
         /// Slice that all units are put into, without `.slice`. Default: rbee.
         #[schemars(extend("pattern" = "^[A-Za-z0-9_:][A-Za-z0-9_:.]*$", "not" = { "enum": TAKEN_SLICES }))]
         slice: String,
+        /// Releases of each unit that are kept on its host, for the services that do not say. Default: 3.
+        #[schemars(extend("minimum" = 1, "maximum" = u32::MAX))]
+        keep: u32,
         /// The services, by name.
         #[schemars(extend("propertyNames" = { "pattern": PART }, "minProperties" = 1))]
         service: Map<Service>,
@@ -69,8 +78,9 @@ table! {
         command: List<Text>,
         /// One line for people. Takes {placeholders}.
         description: Text,
-        /// Shell command that builds the program here.
-        build: String,
+        /// Command that builds the program here, in the folder of the manifest: a line for `sh -c`, or a list of a
+        /// program and its arguments. `unitbee build` runs it.
+        build: Build,
         /// Arguments for a short run of the program on the host, such as `["--version"]`, before a new release of the
         /// service takes the place of the old one. It must exit with 0 within 30 s, else nothing is changed. It gets `env`,
         /// without the secrets. Takes {placeholders}.
@@ -98,6 +108,11 @@ table! {
         stop: Stop,
         /// Log files, where the supervisor writes files.
         logs: Logs,
+        /// Releases of each unit that are kept on its host. Default: the `keep` of the manifest, else 3.
+        #[schemars(extend("minimum" = 1, "maximum" = u32::MAX))]
+        keep: u32,
+        /// How many of its running instances on a host are replaced at a time: a number, or "all". Default: 1.
+        parallel: Parallel,
         /// Whose supervisor runs it. Default: user.
         scope: Scope,
         /// Host names or tags. Default: this machine.
@@ -240,6 +255,49 @@ schema!(Instances, generator => {
         { "type": "object", "minProperties": 1, "propertyNames": { "pattern": PART }, "additionalProperties": keys },
     ] })
 });
+
+impl Read for Build {
+    const WANTED: &'static str = "a string or a list";
+    const EXAMPLE: &'static str = "a shell command in quotes, or a list of a program and its arguments";
+
+    fn read(value: &DeValue<'_>, span: &Span, problems: &mut Problems<'_>) -> Option<Self> {
+        match value {
+            DeValue::String(_) => String::read(value, span, problems).map(Self::Shell),
+            DeValue::Array(_) => {
+                let list = List::<String>::read(value, span, problems)?;
+                Some(Self::Program(list.iter().map(|word| word.value.clone()).collect()))
+            }
+            _ => Self::mistyped(value, span, problems),
+        }
+    }
+}
+
+schema!(Build, _ => json_schema!({ "oneOf": [
+    { "type": "string" },
+    { "type": "array", "minItems": 1, "items": { "type": "string" } },
+] }));
+
+/// How many instances are replaced at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parallel(pub(super) u32);
+
+impl Read for Parallel {
+    const WANTED: &'static str = "a whole number or \"all\"";
+    const EXAMPLE: &'static str = "a whole number from 1 up without quotes, or \"all\"";
+
+    fn read(value: &DeValue<'_>, span: &Span, problems: &mut Problems<'_>) -> Option<Self> {
+        match value {
+            DeValue::Integer(_) => u32::read(value, span, problems).map(Self),
+            DeValue::String(_) => word(&[("all", Self(u32::MAX))], value, span, problems),
+            _ => Self::mistyped(value, span, problems),
+        }
+    }
+}
+
+schema!(Parallel, _ => json_schema!({ "oneOf": [
+    { "type": "integer", "minimum": 1, "maximum": u32::MAX },
+    { "const": "all" },
+] }));
 
 /// A string, number or truth value, as the text that it is filled in as.
 #[derive(Debug)]

@@ -6,14 +6,15 @@ use std::time::Duration;
 use super::super::overrides::{instead_of_launchd, instead_of_systemd, is_systemd_key};
 use super::super::problem::Problems;
 use super::super::read::{At, Entry, Map};
-use super::super::written::{self, Setting};
+use super::super::written::{self, Parallel, Setting};
+use crate::service::build::Build;
 use crate::service::escape;
 use crate::service::spec::{EnvName, Limits, Logs, Restart, Scope};
 
 /// The parts of a unit that do not depend on its instance.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
-    pub(super) build: Option<String>,
+    pub(super) build: Option<Build>,
     pub(super) secrets: BTreeSet<EnvName>,
     pub(super) limits: Limits,
     pub(super) restart: Restart,
@@ -21,6 +22,8 @@ pub(super) struct Shared {
     pub(super) scope: Scope,
     pub(super) systemd: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     pub(super) launchd: BTreeMap<String, plist::Value>,
+    pub(super) keep: Option<u32>,
+    pub(super) parallel: Option<u32>,
 }
 
 impl Shared {
@@ -34,13 +37,37 @@ impl Shared {
             scope: written.scope.value().copied().unwrap_or_default(),
             systemd: systemd(&written.systemd, problems),
             launchd: launchd(&written.launchd, problems),
+            keep: at_least_one(&written.keep, "`keep` includes the release that runs", problems),
+            parallel: parallel(&written.parallel, problems),
         }
     }
 }
 
-fn build(build: &Entry<String>, problems: &mut Problems<'_>) -> Option<String> {
+/// Reads a number that is at least 1; `why` it cannot be 0.
+pub(super) fn at_least_one(written: &Entry<u32>, why: &str, problems: &mut Problems<'_>) -> Option<u32> {
+    let at = written.at()?;
+    if at.value == 0 {
+        problems.add(&at.span, format!("invalid number 0: {why}"), "write a whole number from 1 up");
+    }
+    Some(at.value)
+}
+
+fn parallel(written: &Entry<Parallel>, problems: &mut Problems<'_>) -> Option<u32> {
+    let At { value: Parallel(number), span } = written.at()?;
+    if *number == 0 {
+        let help = "write how many instances are replaced at a time, or \"all\"";
+        problems.add(span, "invalid number 0: no instance would ever be replaced", help);
+    }
+    Some(*number)
+}
+
+fn build(build: &Entry<Build>, problems: &mut Problems<'_>) -> Option<Build> {
     let at = build.at()?;
-    if at.value.trim().is_empty() {
+    let first = match &at.value {
+        Build::Shell(line) => Some(line),
+        Build::Program(words) => words.first(),
+    };
+    if first.is_none_or(|first| first.trim().is_empty()) {
         problems.add(&at.span, "the build command is empty", "leave `build` out where nothing is built");
     }
     Some(at.value.clone())
