@@ -19,6 +19,9 @@ _unitbee() {
             unitbee,apply)
                 cmd="unitbee__subcmd__apply"
                 ;;
+            unitbee,build)
+                cmd="unitbee__subcmd__build"
+                ;;
             unitbee,completions)
                 cmd="unitbee__subcmd__completions"
                 ;;
@@ -55,6 +58,9 @@ _unitbee() {
             unitbee,plan)
                 cmd="unitbee__subcmd__plan"
                 ;;
+            unitbee,rebuild)
+                cmd="unitbee__subcmd__rebuild"
+                ;;
             unitbee,reload)
                 cmd="unitbee__subcmd__reload"
                 ;;
@@ -87,6 +93,9 @@ _unitbee() {
                 ;;
             unitbee__subcmd__help,apply)
                 cmd="unitbee__subcmd__help__subcmd__apply"
+                ;;
+            unitbee__subcmd__help,build)
+                cmd="unitbee__subcmd__help__subcmd__build"
                 ;;
             unitbee__subcmd__help,completions)
                 cmd="unitbee__subcmd__help__subcmd__completions"
@@ -123,6 +132,9 @@ _unitbee() {
                 ;;
             unitbee__subcmd__help,plan)
                 cmd="unitbee__subcmd__help__subcmd__plan"
+                ;;
+            unitbee__subcmd__help,rebuild)
+                cmd="unitbee__subcmd__help__subcmd__rebuild"
                 ;;
             unitbee__subcmd__help,reload)
                 cmd="unitbee__subcmd__help__subcmd__reload"
@@ -161,7 +173,7 @@ _unitbee() {
 
     case "${cmd}" in
         unitbee)
-            opts="-f -H -v -h -V --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help --version init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
+            opts="-f -H -v -h -V --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help --version init render verify plan apply build rebuild install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -213,6 +225,48 @@ _unitbee() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ssh-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        unitbee__subcmd__build)
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -467,7 +521,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__help)
-            opts="init render verify plan apply install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
+            opts="init render verify plan apply build rebuild install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -481,6 +535,20 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__help__subcmd__apply)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        unitbee__subcmd__help__subcmd__build)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -649,6 +717,20 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__help__subcmd__plan)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        unitbee__subcmd__help__subcmd__rebuild)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1087,6 +1169,52 @@ _unitbee() {
                 return 0
             fi
             case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ssh-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        unitbee__subcmd__rebuild)
+            opts="-f -H -v -h --take --lock-wait --strict-limits --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

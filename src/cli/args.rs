@@ -103,6 +103,12 @@ pub enum Verb {
     /// Make hosts what the manifest says, and wait until everything started is healthy
     #[command(after_help = "Example:\n  unitbee apply llm -H gpu1 -H gpu2")]
     Apply(Apply),
+    /// Run the build commands of services on this machine, and show the output of one that fails
+    #[command(after_help = "Example:\n  unitbee build llm")]
+    Build(Services),
+    /// Build and, when that succeeds, apply
+    #[command(after_help = "Example:\n  unitbee rebuild llm -H gpu1")]
+    Rebuild(Apply),
     /// Install one service, from the manifest or from flags
     #[command(
         name = "install-unit",

@@ -20,7 +20,7 @@ use self::args::{Cli, Verb};
 use self::exit::Exit;
 use self::fault::{BadManifest, Usage};
 use self::output::Output;
-use self::verbs::{converge, demo, files, lifecycle, logs, status};
+use self::verbs::{build, converge, demo, files, lifecycle, logs, status};
 use crate::service::manifest::SelectError;
 
 /// Reads the command line, does what it says, and says how that went.
@@ -49,6 +49,8 @@ async fn run(cli: Cli, output: Output) -> Result<Exit> {
         Verb::Verify(args) => files::verify(global, args, output).await,
         Verb::Plan(args) => converge::plan(global, args, output).await,
         Verb::Apply(args) => converge::apply_all(global, args, output).await,
+        Verb::Build(args) => build::build(global, args, output).await,
+        Verb::Rebuild(args) => build::rebuild(global, args, output).await,
         Verb::InstallUnit(args) => converge::install(global, args, output).await,
         Verb::Uninstall(args) => converge::uninstall_all(global, args, output).await,
         Verb::Start(args) => lifecycle::run(global, args, lifecycle::Verb::Start, output).await,

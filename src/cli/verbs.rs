@@ -1,5 +1,6 @@
 //! The verbs, one function each.
 
+pub mod build;
 pub mod converge;
 pub mod demo;
 pub mod files;

@@ -2,6 +2,7 @@
 //! change, and the unit file, renamed into place last, is the switch.
 
 pub mod apply;
+pub mod build;
 pub mod check;
 pub mod diff;
 pub mod event;
@@ -13,6 +14,7 @@ pub mod survey;
 pub mod uninstall;
 
 pub use self::apply::{Applied, ApplyError, Outcome};
+pub use self::build::{BuildError, BuildStep};
 pub use self::check::CheckError;
 pub use self::event::{Event, Sink};
 pub use self::plan::{Choices, Obstacle, Plan};

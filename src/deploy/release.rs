@@ -48,8 +48,8 @@ pub enum PrepareError {
         unit: String,
         /// Path here.
         path: Utf8PathBuf,
-        /// How it is built, if the manifest says so.
-        build: Option<Build>,
+        /// Service and the command that builds its program, if the manifest names one.
+        build: Option<(String, Build)>,
     },
     /// The program is there and cannot be shipped.
     #[error("{unit}: {path} is {what}")]
@@ -86,7 +86,9 @@ impl PrepareError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoProgram { build: Some(build), .. } => Some(format!("`{build}` builds it")),
+            Self::NoProgram { build: Some((service, build)), .. } => {
+                Some(format!("`unitbee rebuild {service}` builds it with `{build}` and applies"))
+            }
             Self::NoProgram { .. } => {
                 Some("build it first, or name it by a bare name or absolute path of the host".into())
             }
@@ -133,7 +135,8 @@ async fn load(spec: &UnitSpec, path: &Utf8Path) -> Result<Payload, PrepareError>
     let file = match host::local_file(path).await {
         Ok(Some(file)) => file,
         Ok(None) => {
-            return Err(PrepareError::NoProgram { unit: unit(), path: path.to_owned(), build: spec.build.clone() });
+            let build = spec.build.clone().map(|build| (spec.service.clone(), build));
+            return Err(PrepareError::NoProgram { unit: unit(), path: path.to_owned(), build });
         }
         Err(source) => return Err(PrepareError::Unreadable { unit: unit(), path: path.to_owned(), source }),
     };

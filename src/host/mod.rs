@@ -7,6 +7,7 @@
 mod bsd;
 mod error;
 mod local;
+mod local_command;
 mod local_file;
 mod proc;
 pub mod process;
@@ -28,6 +29,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 pub use self::error::{ConnectFault, HostError, printable};
+pub use self::local_command::{LocalOutput, local_command};
 pub use self::local_file::{LocalFile, local_file, read_local, scratch};
 pub use self::query::{
     Answer, Ask, Base, Cgroup, Crontab, Entry, Facts, FileFound, HostPath, Listener, Observation, Process, Query, Table,

@@ -80,6 +80,19 @@ impl Progress {
         }
     }
 
+    /// Shows that something is at work, where somebody looks; machines are given `event`.
+    pub fn begin(&self, name: &str, words: &str, event: &Value) {
+        match &self.form {
+            Form::Json => self.json(event),
+            Form::Lines => {}
+            Form::Bars { all, hosts } => {
+                let Ok(mut hosts) = hosts.lock() else { return };
+                let bar = hosts.entry(name.to_owned()).or_insert_with(|| spinner(all, name));
+                bar.set_message(printable(words.as_bytes()));
+            }
+        }
+    }
+
     /// Shows how a host ended, in one line, and forgets it.
     pub fn done(&self, host: &str, line: &str, result: &Value) {
         self.clear(host);
