@@ -40,7 +40,7 @@ pub(super) fn start_of(pid: u32) -> Option<u64> {
 
 /// The digits of a line such as `S+   Sat Nov 21 01:05:09 2026`; `None` for a process that has ended and only waits for
 /// its parent to notice.
-fn start(line: &str) -> Option<u64> {
+pub(super) fn start(line: &str) -> Option<u64> {
     if line.trim_start().starts_with('Z') {
         return None;
     }

@@ -78,12 +78,28 @@ pub enum HostError {
         detail: String,
     },
     /// Somebody else holds the lock.
-    #[error("{host} is busy: {owner} is at work there")]
+    #[error("{host} is busy: {owner} is at work there{}", held(held_for.as_ref()))]
     Busy {
         /// Host.
         host: String,
-        /// Who holds it, and since when.
+        /// Who holds it.
         owner: String,
+        /// For how long, where that is known.
+        held_for: Option<Duration>,
+    },
+    /// The lock that was held is held no longer. Nothing was changed without it.
+    #[error("the lock on {host} was lost: another unitbee may have changed the host since")]
+    LockLost {
+        /// Host.
+        host: String,
+    },
+    /// A script of ours began on the host and was killed there, or its shell was.
+    #[error("{during} was killed on {host}")]
+    Killed {
+        /// Host.
+        host: String,
+        /// What was being done.
+        during: String,
     },
     /// A command cannot be sent: it holds a NUL byte, say.
     #[error("cannot run {what} on {host}: {detail}")]
@@ -131,6 +147,9 @@ impl HostError {
         if let Self::NoRoot { .. } = self {
             return Some(super::may_act_as_root("ACCOUNT"));
         }
+        if let Self::LockLost { .. } = self {
+            return Some("run the command again: it begins with what is on the host now".into());
+        }
         let Self::Connect { host, fault, .. } = self else { return None };
         match fault {
             ConnectFault::UnknownName => Some(format!("check the name of {host} in the manifest and in ~/.ssh/config")),
@@ -142,6 +161,16 @@ impl HostError {
             ConnectFault::NoSsh => Some("install the OpenSSH client".into()),
             ConnectFault::Other => None,
         }
+    }
+}
+
+/// Says for how long a lock has been held, once that is worth a word.
+fn held(time: Option<&Duration>) -> String {
+    match time.map(Duration::as_secs) {
+        None | Some(0..=4) => String::new(),
+        Some(seconds @ 5..=119) => format!(" (for {seconds} s)"),
+        Some(seconds @ 120..=7199) => format!(" (for {} min)", seconds / 60),
+        Some(seconds) => format!(" (for {} h)", seconds / 3600),
     }
 }
 
@@ -166,7 +195,16 @@ pub fn printable(text: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::*;
+
+    #[test]
+    fn a_lock_says_for_how_long_it_is_held() {
+        let busy = |held_for| HostError::Busy { host: "gpu1".into(), owner: "ann".into(), held_for }.to_string();
+        assert_eq!(busy(None), "gpu1 is busy: ann is at work there");
+        for (seconds, said) in [(4, ""), (5, " (for 5 s)"), (150, " (for 2 min)"), (9000, " (for 2 h)")] {
+            assert_eq!(busy(Some(Duration::from_secs(seconds))), format!("gpu1 is busy: ann is at work there{said}"));
+        }
+    }
 
     #[test]
     fn control_characters_are_shown() {

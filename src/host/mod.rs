@@ -6,6 +6,7 @@
 
 mod bsd;
 mod error;
+mod lease;
 mod local;
 mod local_command;
 mod local_file;
@@ -14,7 +15,9 @@ pub mod process;
 pub mod query;
 mod relay;
 mod root;
+mod signals;
 mod ssh;
+mod token;
 mod xdg_dirs;
 
 use std::fmt::{self, Debug, Formatter};
@@ -29,10 +32,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 pub use self::error::{ConnectFault, HostError, printable};
+pub use self::lease::{Fence, Lease};
 pub use self::local_command::{LocalOutput, local_command};
 pub use self::local_file::{LocalFile, local_file, read_local, scratch};
 pub use self::query::{
-    Answer, Ask, Base, Cgroup, Crontab, Entry, Facts, FileFound, HostPath, Listener, Observation, Process, Query, Table,
+    Answer, Ask, Base, Cgroup, Crontab, Entry, Facts, FileFound, Holder, HostPath, Listener, Observation, Process,
+    Query, Table,
 };
 pub use self::relay::{Relay, RelayFault};
 pub use self::root::{change_as_root, is_by_sudo, may_act_as_root, stage_as_root};
@@ -52,6 +57,8 @@ pub struct Command {
     pub deadline: Duration,
     /// How many bytes of each of its two outputs are taken; one more is [`HostError::TooMuch`].
     pub limit: usize,
+    /// The lock that it needs: it is not started once that is lost, which is [`HostError::LockLost`].
+    pub fence: Option<Fence>,
 }
 
 impl Command {
@@ -64,6 +71,7 @@ impl Command {
             stdin: Vec::new(),
             deadline: Duration::from_secs(30),
             limit: 4 << 20,
+            fence: None,
         }
     }
 
@@ -101,6 +109,13 @@ impl Command {
         self.deadline = deadline;
         self
     }
+
+    /// Has it started only for as long as the lock is held; the host looks right before.
+    #[must_use]
+    pub fn fenced(mut self, fence: &Fence) -> Self {
+        self.fence = Some(fence.clone());
+        self
+    }
 }
 
 impl Debug for Command {
@@ -113,6 +128,7 @@ impl Debug for Command {
             .field("stdin", &self.stdin.len())
             .field("deadline", &self.deadline)
             .field("limit", &self.limit)
+            .field("fence", &self.fence)
             .finish()
     }
 }
@@ -230,13 +246,6 @@ pub struct Pipe {
     pub guard: Box<dyn Guard>,
 }
 
-/// The host-wide lock of one name; dropping it, or the death of this process, frees it on the host.
-#[derive(Debug)]
-pub struct Lease {
-    /// Keeps the lock.
-    pub guard: Box<dyn Guard>,
-}
-
 /// One file to be put in place.
 #[derive(Debug, Clone)]
 pub struct Put {
@@ -276,18 +285,43 @@ impl Debug for Content {
     }
 }
 
+/// One line to be added to a file, such as a log of changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Append {
+    /// The file, made with mode 0600 where there is none. One of more than 1 MiB is first renamed to `<name>.1`.
+    pub path: HostPath,
+    /// The line without its end; it is neither empty nor does it hold a line break or a NUL byte.
+    pub line: Vec<u8>,
+}
+
+/// What is to be known of a change that was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// What went wrong beside it: which line could not be [appended](Append), and why.
+    pub notes: Vec<String>,
+}
+
 /// Everything that one change writes and removes, in one exchange.
 ///
 /// All content is on the host's disk and synced before the first rename; renames then happen in the order
-/// given, removals after them. A batch that fails before the first rename leaves nothing behind.
+/// given, removals after them, then appends. A batch that fails before the first rename leaves nothing behind. One
+/// that puts nothing needs no free space.
+///
+/// A change that is killed cannot tidy up. So a change under a fence begins with that, for then nobody else writes on this
+/// machine: what was left in the folders of this tool and in those of units goes.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// Files to put in place.
     pub puts: Vec<Put>,
     /// Files to remove, and folders with all they hold; what is not there is no error.
     pub removes: Vec<HostPath>,
+    /// Lines to append.
+    pub appends: Vec<Append>,
     /// Folders to remove where they are empty, in this order.
     pub prune: Vec<HostPath>,
+    /// The lock that the change is made under. Once it is lost, nothing is changed, which is [`HostError::LockLost`]: the
+    /// host looks before it stages anything, and again before the first rename or removal.
+    pub fence: Option<Fence>,
 }
 
 /// A machine that services run on.
@@ -316,7 +350,7 @@ pub trait Host: Debug + Send + Sync {
     async fn lock(&self, name: &str, owner: &str, query: &Query) -> Result<(Lease, Observation), HostError>;
 
     /// Carries out `batch` in one exchange; `progress` is told the bytes sent so far.
-    async fn change(&self, batch: &Batch, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), HostError>;
+    async fn change(&self, batch: &Batch, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<Changed, HostError>;
 
     /// Runs a program to its end.
     async fn run(&self, command: &Command) -> Result<Output, HostError>;
@@ -370,11 +404,10 @@ fn check_lock_name(host: &str, name: &str) -> Result<(), HostError> {
     Err(HostError::Unsendable { host: host.into(), what: format!("lock {}", printable(name.as_bytes())), detail })
 }
 
-/// Tells of a lock that `holder`, by its own words, has.
-fn busy(host: &str, holder: &[u8]) -> HostError {
-    let text = printable(holder).split_whitespace().collect::<Vec<_>>().join(" ");
-    let owner = if text.is_empty() { "somebody".into() } else { text.chars().take(200).collect() };
-    HostError::Busy { host: host.into(), owner }
+/// Says why a line cannot be appended to a file.
+fn fault_of_line(line: &[u8]) -> Option<&'static str> {
+    let spoiled = line.is_empty() || line.iter().any(|byte| matches!(byte, b'\n' | b'\0'));
+    spoiled.then_some("not a line of text")
 }
 
 /// Shows a command in a message: one line, not too long.

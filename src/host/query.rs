@@ -108,6 +108,8 @@ pub enum Ask {
         /// Its arguments, none of them empty or with a line break in it.
         args: Vec<String>,
     },
+    /// Who holds the lock of this name on the host? [`Answer::Locked`].
+    Locked(String),
 }
 
 /// The answer to the [`Ask`] of the same place in the list.
@@ -136,6 +138,21 @@ pub enum Answer {
     Listening(bool),
     /// What it printed; `None` where it was not run, as on a host of another system.
     Script(Option<Vec<u8>>),
+    /// Its holder; `None` where the lock is free.
+    Locked(Option<Holder>),
+}
+
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Who it is, by its own words.
+    pub owner: String,
+    /// The name of its token, which no other holder has.
+    pub token: String,
+    /// Whether its process is alive; the lock of a dead one goes to whoever asks for it next.
+    pub alive: bool,
+    /// Unix time in seconds, by the clock of the host, when it took the lock; `None` where an older version did.
+    pub since: Option<i64>,
 }
 
 /// A file as it was found.

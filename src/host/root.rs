@@ -2,9 +2,11 @@
 
 use super::{Batch, Command, Content, Host, HostError, HostPath, Output, printable};
 
-/// The name of a file until it is whole: one that launchd does not read. What one that was killed has left there, the next
-/// one writes over.
-const NEW: &str = "name=${1##*/} new=${1%/*}/.unitbee.${name%.*}";
+/// The name of a file until it is whole: one that launchd does not read, and that no other account of the host uses.
+const NEW: &str = "name=${1##*/} left=${1%/*}/.unitbee.${SUDO_UID:-0}@ new=$left${name%.*}";
+
+/// Removes what changes of this account left beside the file `$1` that were killed.
+const SWEEP: &str = r#"rm -f "$left"*"#;
 
 /// Writes standard input, which has `$2` bytes, beside the file `$1`; it is then root's and for all to read.
 const STAGE: &str = r#"
@@ -22,12 +24,14 @@ const PUT: &str = r#"mv -f "$new" "$1""#;
 /// Removes the file `$1`, and what a write of it may have left.
 const REMOVE: &str = r#"rm -f "$1" "$new""#;
 
-/// Brings files that are root's to the host without putting them in place; one exchange for each of them.
+/// Brings files that are root's to the host without putting them in place; one exchange for each of them. Under a fence,
+/// what a change left that was killed goes first.
 pub async fn stage_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostError> {
-    for put in &batch.puts {
+    for (number, put) in batch.puts.iter().enumerate() {
         let Content::Bytes(bytes) = &put.content else { continue };
         let path = absolute(&put.path);
-        let command = sudo(STAGE, &path).arg(bytes.len().to_string()).stdin(bytes.as_slice());
+        let script = if number == 0 && batch.fence.is_some() { &format!("{SWEEP}\n{STAGE}") } else { STAGE };
+        let command = sudo(script, &path, batch).arg(bytes.len().to_string()).stdin(bytes.as_slice());
         done(host, format!("write {path}"), &host.run(&command).await?)?;
     }
     Ok(())
@@ -36,7 +40,7 @@ pub async fn stage_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostErr
 /// Puts files that were [staged](stage_as_root) in place and removes others; one exchange for each of them.
 pub async fn change_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostError> {
     for (step, script, path) in steps(batch) {
-        done(host, format!("{step} {path}"), &host.run(&sudo(script, &path)).await?)?;
+        done(host, format!("{step} {path}"), &host.run(&sudo(script, &path, batch)).await?)?;
     }
     Ok(())
 }
@@ -61,8 +65,9 @@ pub fn may_act_as_root(account: &str) -> String {
     format!("a line `{account} ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets it")
 }
 
-fn sudo(script: &str, path: &str) -> Command {
-    Command::new("sudo").args(["-n", "sh", "-c", &format!("{NEW}\n{script}"), "sh", path]).env("LC_ALL", "C")
+fn sudo(script: &str, path: &str, batch: &Batch) -> Command {
+    let words = ["-n", "sh", "-c", &format!("{NEW}\n{script}"), "sh", path];
+    Command { fence: batch.fence.clone(), ..Command::new("sudo").args(words).env("LC_ALL", "C") }
 }
 
 fn absolute(path: &HostPath) -> String {

@@ -15,7 +15,6 @@ boot_of() {
 facts() {
   up=0 ticks=100 bus=0 systemd=0 linger=0
   boot_of
-  if [ -r /proc/sys/kernel/hostname ]; then read -r node </proc/sys/kernel/hostname; else node=$(uname -n); fi
   [ -r /proc/uptime ] && read -r up _ </proc/uptime
   # Linux shows user space 100 ticks a second, whatever its own clock does.
   case $system in
@@ -203,6 +202,18 @@ script() {
   sh -c "$text" sh "$@" </dev/null 2>/dev/null
 }
 
+# Shows the token of a lock: its name, when its process started, and what is in it.
+locked() {
+  mark locked
+  set -- "$path@${node%%/*}"/*
+  [ -e "$1" ] || return 0
+  token=${1##*/}
+  echo "$token"
+  cat "/proc/${token%%.*}/stat" || TZ=UTC0 LC_ALL=C ps -o stat= -o lstart= -p "${token%%.*}"
+  echo
+  head -c 1000 "$1"
+} 2>/dev/null
+
 # Adds the cgroups below $1 to members.
 below() {
   for folder in "$1"/*/; do
@@ -274,26 +285,17 @@ answers() {
   files='' sizes='' trees='' listening=''
   facts
   while [ $# -gt 2 ]; do
-    if [ "$1" = program ]; then
-      program "$3"
-    elif [ "$1" = sockets ]; then
-      sockets "$3"
-    elif [ "$1" = script ]; then
-      script "$2" "$3"
-    elif [ "$1" = listening ]; then
-      listening
-    elif ! resolve "$2" "$3"; then
-      mark none
-    else
-      case $1 in
-        file) mark "at $path" && files=$files$path$nl ;;
-        size) mark "at $path" && sizes=$sizes$path$nl ;;
-        tree) tree ;;
-        cgroup) cgroup ;;
-        listeners) cgroup && listening=$listening$path$nl ;;
-        folder | table | crontab) "$1" ;;
-      esac
-    fi
+    resolve "$2" "$3" || path=
+    case $1,$path in
+      program,* | sockets,*) "$1" "$3" ;;
+      script,*) script "$2" "$3" ;;
+      listening,*) listening ;;
+      *,) mark none ;;
+      file,*) mark "at $path" && files=$files$path$nl ;;
+      size,*) mark "at $path" && sizes=$sizes$path$nl ;;
+      listeners,*) cgroup && listening=$listening$path$nl ;;
+      tree,* | cgroup,* | folder,* | table,* | crontab,* | locked,*) "$1" ;;
+    esac
     shift 3
   done
   IFS=$nl

@@ -1,18 +1,19 @@
 # shellcheck shell=sh disable=SC2154
-# Puts files in place, removes others. Standard input is a tar archive: the contents as 0, 1, 2 …, each with its final
-# mode; `sums` with their digests; and last `plan`, three lines for each step: put, remove or prune; the base; the rest
-# of the path. All content is checked, in the folder that it goes to, and synced, before the first rename.
+# Puts files in place, removes others, appends lines. Without $2, standard input is the plan, three lines for each step:
+# put, remove, prune or append; the base; the rest of the path; for append a fourth, the line; and at last `end`. With $2
+# it is a tar archive: the contents as 0, 1, 2 …, each with its final mode; `sums` with their digests; and last `plan`. All
+# content is checked, in the folder that it goes to, and synced, before the first rename. $1 is the token of the lock that
+# all this is done under, if any.
 
-made=''
-temps=''
-stage=''
+fence=$1 ships=$2
+made='' temps='' stage=''
 
 # Makes a folder and what is missing above it, for us alone where it is below one that is called unitbee.
 folder() {
   [ -d "$1" ] && return
   case ${1%/*} in
     '') ;;
-    *) folder "${1%/*}" ;;
+    *) folder "${1%/*}" "$2" ;;
   esac
   case $2,$1/ in
     private,*/unitbee/*) words=$(mkdir -m 700 "$1" 2>&1) ;;
@@ -23,6 +24,7 @@ folder() {
 
 # Removes what was not meant to stay: the folders that we made only where they are still empty.
 clean() {
+  cd /
   IFS=$nl
   set -f
   # shellcheck disable=SC2086
@@ -35,14 +37,61 @@ clean() {
   made='' temps='' stage=''
 }
 
-# Syncs what is named, or everything where this host cannot sync a single file.
-settle() {
-  [ $# -eq 0 ] || sync "$@" 2>/dev/null || sync
+# Ends where the lock is lost.
+guard() {
+  if [ -z "$fence" ] || [ -e "$fence" ]; then return; fi
+  clean
+  mark end lost
+  exit 1
 }
 
-# Reads the next step of the plan. Sets verb, base, rest.
-next() {
-  IFS= read -r verb <&4 && IFS= read -r base <&4 && IFS= read -r rest <&4
+# Removes what changes on this host left that were killed, and what those of older versions left that did not say on
+# which host they were.
+sweep() {
+  left=$(find "$data/unitbee" "$state/unitbee" "$config/unitbee" "$config/systemd/user" "$home/Library/LaunchAgents" \
+    -maxdepth 5 \( -name ".new.$node@*" -o -name ".unitbee.$node@*" -o \
+    \( -name '.new.*' -o -name '.unitbee.*' \) ! -name '*@*' -mtime +0 \) -prune -print)
+  IFS=$nl
+  set -f
+  for entry in $left; do
+    rm -rf "$entry"
+    # The folder was made for it.
+    entry=${entry%/*}
+    while rmdir "$entry"; do
+      entry=${entry%/*}
+      case $entry in */unitbee | */unitbee/*) ;; *) break ;; esac
+    done
+  done
+  unset IFS
+  set +f
+}
+
+# Syncs what is named on the lines of $1, or everything where this host cannot sync a single file.
+settle() {
+  [ -n "$1" ] || return 0
+  IFS=$nl
+  set -f
+  # shellcheck disable=SC2086
+  sync $1 2>/dev/null || sync
+  unset IFS
+  set +f
+}
+
+# Names the file of number $count until it is in its place.
+name() {
+  temp=${path%/*}/.unitbee.$node@$nonce.$count
+}
+
+# Adds the line $1 to the file $path. What cannot be noted has happened all the same.
+append() {
+  words=$({
+    umask 077
+    mkdir -p "${path%/*}" || exit
+    [ -z "$(find "$path" -prune -size +2048 2>/dev/null)" ] || mv -f "$path" "$path.1" || exit
+    # The disk may have been full in the middle of the last one.
+    [ -z "$(tail -c 1 "$path" 2>/dev/null)" ] || echo >>"$path" || exit
+    printf '%s\n' "$1" >>"$path"
+  } 2>&1) || { mark "note append to $path" && printf '%s' "$words"; }
 }
 
 # Removes the folder $path, unless something is in it: that is why it stays.
@@ -60,66 +109,83 @@ trap 'exit 1' HUP INT TERM
 trap '' PIPE
 exec 2>/dev/null
 places
+node=${node%%/*}
+guard
+[ -z "$fence" ] || sweep
 
-folder "$data/unitbee" private
-for old in "$data"/unitbee/.new.*; do
-  # What a change left that was killed with the whole host.
-  [ ! -e "$old" ] || find "$old" -prune -mtime +1 -exec rm -rf {} +
-done
-stage=$data/unitbee/.new.$nonce
-words=$(mkdir -m 700 "$stage" 2>&1) || fail "make folder $stage" "$words"
-cd "$stage" || exit 1
-words=$(tar -xpmof - 2>&1) || fail "write $stage" "$words"
-if lookup sha256sum; then set -- sha256sum; else set -- shasum -a 256; fi
-if [ -s sums ]; then
-  words=$("$@" -c sums 2>&1) || fail "check what arrived in $stage" "$words"
+if [ -n "$ships" ]; then
+  folder "$data/unitbee" private
+  stage=$data/unitbee/.new.$node@$nonce
+  words=$(mkdir -m 700 "$stage" 2>&1) || fail "make folder $stage" "$words"
+  cd "$stage" || exit 1
+  words=$(tar -xpmof - 2>&1) || fail "write $stage" "$words"
+  if lookup sha256sum; then set -- sha256sum; else set -- shasum -a 256; fi
+  if [ -s sums ]; then
+    words=$("$@" -c sums 2>&1) || fail "check what arrived in $stage" "$words"
+  fi
+  plan=$(cat plan)
+else
+  plan=$(cat)
 fi
-[ -f plan ] || fail "read $stage/plan" "it did not arrive"
-exec 4<plan
+case $nl$plan in
+  *"${nl}end") ;;
+  *) fail 'read the plan' 'it did not arrive' ;;
+esac
 
-set --
-count=0
-while next && [ "$verb" = put ]; do
-  resolve "$base" "$rest" || fail "write $rest" "there is no such place on this host"
-  [ ! -d "$path" ] || fail "write $path" "a folder is there"
-  kind=public
-  case $base,$rest in data,unitbee/* | state,unitbee/*) kind=private ;; esac
-  folder "${path%/*}" "$kind"
-  temp=${path%/*}/.unitbee.$nonce.$count
-  temps=$temps$temp$nl
-  words=$(mv -f "$count" "$temp" 2>&1) || fail "write $path" "$words"
-  set -- "$@" "$temp"
-  count=$((count + 1))
-done
-settle "$@"
-
-exec 4<plan
-parents=$nl
-while next && [ "$verb" = put ]; do
-  resolve "$base" "$rest"
-  words=$(mv -f "$1" "$path" 2>&1) || fail "write $path" "$words"
-  shift
-  case $parents in
-    *"$nl${path%/*}$nl"*) ;;
-    *) parents=$parents${path%/*}$nl ;;
-  esac
-done
 IFS=$nl
 set -f
 # shellcheck disable=SC2086
-set -- $parents
+set -- $plan
 unset IFS
 set +f
-settle "$@"
+count=0
+while [ "$1" = put ]; do
+  resolve "$2" "$3" || fail "write $3" "there is no such place on this host"
+  [ ! -d "$path" ] || fail "write $path" "a folder is there"
+  kind=public
+  case $2,$3 in data,unitbee/* | state,unitbee/*) kind=private ;; esac
+  folder "${path%/*}" "$kind"
+  name
+  temps=$temps$temp$nl
+  words=$(mv -f "$count" "$temp" 2>&1) || fail "write $path" "$words"
+  count=$((count + 1))
+  shift 3
+done
+settle "$temps"
 
-cd /
-while [ "$verb" = remove ]; do
-  resolve "$base" "$rest" && { words=$(rm -rf "$path" 2>&1) || fail "remove $path" "$words"; }
-  next || verb=''
+guard
+IFS=$nl
+set -f
+# shellcheck disable=SC2086
+set -- $plan
+unset IFS
+set +f
+count=0
+parents=''
+while [ "$1" = put ]; do
+  resolve "$2" "$3"
+  name
+  words=$(mv -f "$temp" "$path" 2>&1) || fail "write $path" "$words"
+  case $nl$parents in
+    *"$nl${path%/*}$nl"*) ;;
+    *) parents=$parents${path%/*}$nl ;;
+  esac
+  count=$((count + 1))
+  shift 3
+done
+settle "$parents"
+
+while [ "$1" = remove ]; do
+  resolve "$2" "$3" && { words=$(rm -rf "$path" 2>&1) || fail "remove $path" "$words"; }
+  shift 3
+done
+while [ "$1" = append ]; do
+  resolve "$2" "$3" && append "$4"
+  shift 4
 done
 clean
-while [ "$verb" = prune ]; do
-  resolve "$base" "$rest" && [ -d "$path" ] && prune
-  next || verb=''
+while [ "$1" = prune ]; do
+  resolve "$2" "$3" && [ -d "$path" ] && prune
+  shift 3
 done
 mark end 0

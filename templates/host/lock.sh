@@ -31,6 +31,11 @@ is_dead() {
   fi
 }
 
+# Removes what is there only while the lock is made, and folders that are empty.
+clean() {
+  { rm -rf "$fresh" && rmdir "$locks" && rmdir "$state/unitbee"; } 2>/dev/null
+}
+
 # Makes the folder with a free token in it, at one stroke, unless it is there.
 prepare() {
   for token in "$lock"/*; do
@@ -40,7 +45,7 @@ prepare() {
   until words=$(umask 077 && mkdir -p "$fresh" 2>&1); do
     # What is above it may go while somebody else gives the lock back.
     tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || fail "make folder $state/unitbee/lock" "$words"
+    [ "$tries" -gt 0 ] || fail "make folder $locks" "$words"
   done
   words=$({ printf '' >"$fresh/free"; } 2>&1) || fail "write $fresh/free" "$words"
   # An empty folder has lost its token; a folder that came to be meanwhile takes ours in, from where it goes again.
@@ -49,9 +54,13 @@ prepare() {
   rm -rf "$fresh" "${lock:?}/${fresh##*/}"
 }
 
+# Renames the token $1 to ours, unless somebody else was quicker.
 take() {
-  mv -f "$1" "$ours" 2>/dev/null || return 1
-  printf '%s' "$owner" >"$ours"
+  words=$(LC_ALL=C mv -f "$1" "$ours" 2>&1) && return
+  case $words in
+    *'No such file or directory'*) return 1 ;;
+  esac
+  fail "lock $lock" "$words"
 }
 
 # Takes the lock, or sets holder.
@@ -60,16 +69,25 @@ attempt() {
   prepare
   take "$lock/free" && return
   for token in "$lock"/*; do
-    [ "${token##*/}" = free ] && continue
-    is_dead "${token##*/}" && take "$token" && return
-    holder=$(head -c 1000 "$token" 2>/dev/null)
+    if [ "${token##*/}" = free ] || [ ! -e "$token" ]; then continue; fi
+    if is_dead "${token##*/}"; then
+      take "$token" && return
+    else
+      holder=$token
+    fi
   done
   return 1
 }
 
-# Gives the lock back; a lock that nobody holds leaves nothing behind.
+# Gives the lock back. For as long as anything of ours is on the host its token stays, so that it can be taken where
+# nothing more fits on the disk; otherwise locks that nobody holds leave nothing behind.
 give_back() {
-  mv "$lock" "$fresh.gone" && rm -rf "$fresh.gone" && rmdir "$state/unitbee/lock" && rmdir "$state/unitbee"
+  if [ -d "$data/unitbee" ]; then
+    mv -f "$ours" "$lock/free"
+  else
+    rm -f "$ours" "$locks"/*/free
+    rmdir "$locks"/* "$locks" "$state/unitbee"
+  fi
 }
 
 # Gives the lock back when our side has said nothing for a minute: it may have gone without a word.
@@ -96,17 +114,20 @@ places
 started=0
 boot_of
 start_of $$
-node=$(uname -n)
-lock=$state/unitbee/lock/$name@${node%%/*}
-fresh=$state/unitbee/lock/.new.$nonce
-ours=$lock/$$.$started.$boot.$nonce
+now=$(date +%s)
+node=${node%%/*}
+locks=$state/unitbee/lock
+lock=$locks/$name@$node
+who=$$.$started.$boot.$nonce
+fresh=$locks/.$node@$who
+ours=$lock/$who.$now.$owner
 
 looks=1
 until attempt; do
-  # Who took it just now has not said yet who it is.
+  # One that took or gave it back just now is looked at again.
   if [ -n "$holder" ] || [ "$looks" -eq 10 ]; then
-    mark busy
-    printf '%s' "$holder"
+    mark "busy $now ${holder##*/}"
+    head -c 1000 "$holder" 2>/dev/null
     mark end 0
     exit
   fi
@@ -117,6 +138,10 @@ watcher=''
 trap 'give_back 2>/dev/null; [ -z "$watcher" ] || kill "$watcher"' EXIT
 trap 'exit 1' HUP INT TERM
 trap '' PIPE
+for left in "$locks/.$node@"*; do
+  if [ -e "$left" ] && is_dead "${left##*@}"; then rm -rf "$left"; fi
+done
+mark "token $ours"
 answers "$@"
 mark end 0
 

@@ -10,6 +10,8 @@ places() {
     system=$(uname -sm)
     arch=${system#* } system=${system%% *}
   fi
+  # What tells this host from others that share the home.
+  if [ -r /proc/sys/kernel/hostname ]; then read -r node </proc/sys/kernel/hostname; else node=$(uname -n); fi
   # sshd says who logged in, and Linux what number that is; elsewhere id(1) does.
   uid='' user=${LOGNAME-}
   if [ -n "$user" ] && [ -r /proc/self/status ]; then

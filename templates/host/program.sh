@@ -62,10 +62,10 @@ rest() {
 # Standard input and standard error are kept apart: what the shell itself has to say is for nobody.
 exec 3<&0 4>&2 2>/dev/null
 
-# Variables for the program, as many as $3 says: name and length are arguments, the value, which may be a secret, comes
+# Variables for the program, as many as $4 says: name and length are arguments, the value, which may be a secret, comes
 # first on standard input.
-input=$1 seconds=$2 count=$3
-shift 3
+fence=$1 input=$2 seconds=$3 count=$4
+shift 4
 while [ "$count" -gt 0 ]; do
   value=$(dd bs=1 count="$2" <&3 && printf .)
   export "$1=${value%.}"
@@ -76,14 +76,25 @@ case $1 in
   */*) [ -e "$1" ] || set -- ;;
   *) if lookup "$1"; then shift && set -- "$found" "$@"; else set --; fi ;;
 esac
-ready() {
-  [ "$1" -gt 0 ] || mark absent
-  mark begin
-  [ "$1" -gt 0 ] || mark end none
-}
-ready $#
-ready $# >&4
-[ $# -gt 0 ] || exit
 apart='' off='' pause=''
-lookup setsid && apart=$found
+if lookup setsid; then
+  apart=$found
+  # What a shell starts in the background does not hear INT and QUIT, and a shell cannot change that.
+  env --default-signal true && apart="env --default-signal $found"
+fi
+may=begin
+if [ $# -eq 0 ]; then
+  may=none
+elif [ -n "$fence" ] && [ ! -e "$fence" ]; then
+  # The lock is lost that the program needs.
+  may=lost
+fi
+ready() {
+  [ $may = begin ] || mark $may
+  mark begin
+  [ $may = begin ] || mark end $may
+}
+ready
+ready >&4
+[ $may = begin ] || exit
 trap end TERM

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# Prints $0 bytes of its standard input, and takes no more: what follows is for somebody else. Lengths are of bytes only
+# Prints $1 bytes of its standard input, and takes no more: what follows is for somebody else. Lengths are of bytes only
 # where the locale is C.
 
-left=$0
+left=$1
 while [ "$left" -gt 0 ]; do
   # One read(2): as much of it as is there.
   part=$(dd bs="$left" count=1 2>/dev/null && echo .)

@@ -80,7 +80,7 @@ fn a_write_is_killed(bench: &Bench) {
     bench.root("mv /usr/bin/chown /usr/bin/chown.own; printf '#!/bin/sh\nkill -KILL $PPID\n' >/usr/bin/chown; chmod 755 /usr/bin/chown");
     bench.project.write("unitbee.toml", web(&["--version", "two"], ""));
     bench.unitbee(&["apply"]).exits(1).says(&format!("write {PLIST}"));
-    assert_eq!(left(), ".unitbee.com.rbee.web-main\ncom.rbee.web-main.plist\n");
+    assert_eq!(left(), ".unitbee.1000@com.rbee.web-main\ncom.rbee.web-main.plist\n");
     assert_eq!(bench.running("web-main"), pid);
     bench.root("mv -f /usr/bin/chown.own /usr/bin/chown");
     bench.unitbee(&["apply"]).exits(0);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use camino::Utf8Path;
 use sha2::{Digest, Sha256};
-use unitbee::host::{Base, Batch, Content, Host, HostError, HostPath, Put, Query};
+use unitbee::host::{Base, Batch, Changed, Content, Host, HostError, HostPath, Put, Query};
 
 use crate::world::{alone, listing, peak, run, skip};
 
@@ -27,7 +27,7 @@ fn file(path: impl AsRef<Utf8Path>, mode: u32, source: &Utf8Path) -> Put {
     Put { path: at(path), mode, content: Content::File { path: source.to_owned(), len: bytes.len() as u64, sha256 } }
 }
 
-async fn change(host: &Arc<dyn Host>, batch: Batch) -> Result<(), HostError> {
+async fn change(host: &Arc<dyn Host>, batch: Batch) -> Result<Changed, HostError> {
     host.change(&batch, &|_| ()).await
 }
 
@@ -36,7 +36,7 @@ fn puts(puts: impl Into<Vec<Put>>) -> Batch {
 }
 
 /// What a failed change said: the step, and the reason.
-fn step(result: Result<(), HostError>) -> (String, String) {
+fn step(result: Result<Changed, HostError>) -> (String, String) {
     match result {
         Err(HostError::Change { step, detail, .. }) => (step, detail),
         other => panic!("{other:?}"),
@@ -71,6 +71,7 @@ fn a_change_leaves_the_same_behind() {
                 ],
                 removes: ["old", "gone", "never was", "never/was"].map(|name| at(place.join(name))).to_vec(),
                 prune: ["empty", "kept", "never", "target"].map(|name| at(place.join(name))).to_vec(),
+                ..Batch::default()
             };
             host.change(&batch, &|bytes| sent.store(bytes, Ordering::Relaxed)).await.unwrap();
             assert!(sent.into_inner() > 300_000);

@@ -158,7 +158,7 @@ fn trap_4_a_signal_is_told_from_a_lost_connection() {
         // The shell there is killed, the connection is not.
         let kill = sh("kill -KILL $PPID");
         let error = host.run(&kill).await.unwrap_err();
-        assert!(matches!(error, HostError::Garbled { .. }), "{error:?}");
+        assert!(matches!(error, HostError::Killed { .. }), "{error:?}");
         assert_eq!(says(&host, "echo back").await, "back\n");
     });
 }
@@ -481,7 +481,7 @@ fn busybox_is_enough() {
         let batch = Batch {
             puts: vec![Put { path: place("a"), mode: 0o640, content }],
             removes: vec![place("a")],
-            prune: Vec::new(),
+            ..Batch::default()
         };
         assert!(host.change(&batch, &|_| ()).await.is_err(), "a folder is there");
         let batch = Batch { puts: Vec::new(), ..batch };

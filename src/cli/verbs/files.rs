@@ -157,7 +157,8 @@ async fn write(files: Vec<(Utf8PathBuf, Vec<u8>)>) -> Result<()> {
         batch.puts.push(Put { path, mode: 0o644, content: Content::Bytes(bytes) });
     }
     let this = host::open(THIS_MACHINE, THIS_MACHINE, &host::Options::default());
-    Ok(this.change(&batch, &|_| ()).await?)
+    this.change(&batch, &|_| ()).await?;
+    Ok(())
 }
 
 /// Where the programs of rendered units are said to be.

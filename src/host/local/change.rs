@@ -2,29 +2,28 @@
 //!
 //! Each file is made under a temporary name in its own folder, gets its mode, then its content, and is synced; only
 //! when all are there does the first rename happen. Until then, dropping what was staged removes every trace; of a
-//! process that was killed meanwhile, the next one that writes to the same folder does.
+//! process that was killed meanwhile, [`sweep`] does.
 
 #![expect(clippy::disallowed_methods, reason = "this machine is changed here")]
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::time::Duration;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::NamedTempFile;
 
-use super::super::{Batch, Content, HostError, HostPath, Put, copy_digesting, xdg_dirs::XdgDirs};
-use super::query::boot_id;
-use super::{lock, words};
+use super::super::{
+    Batch, Changed, Content, HostError, HostPath, Put, copy_digesting, fault_of_line, xdg_dirs::XdgDirs,
+};
+use super::{sweep, words};
 
-/// Begins the names of temporary files; the process that writes them follows.
-pub(super) const TEMPORARY: &str = ".unitbee.";
-const A_DAY: Duration = Duration::from_hours(24);
+/// From how many bytes on a file is put aside before a line is appended.
+const LARGE: u64 = 1 << 20;
 
 /// Carries out `batch`; `sent` is told how many bytes of content were written so far.
-pub(super) fn carry_out(host: &str, batch: &Batch, sent: &mut dyn FnMut(u64)) -> Result<(), HostError> {
+pub(super) fn carry_out(host: &str, batch: &Batch, sent: &mut dyn FnMut(u64)) -> Result<Changed, HostError> {
     let places = XdgDirs::here();
     let failed =
         |step: String| move |fault: io::Error| HostError::Change { host: host.into(), step, detail: words(&fault) };
@@ -36,6 +35,21 @@ pub(super) fn carry_out(host: &str, batch: &Batch, sent: &mut dyn FnMut(u64)) ->
 
     let removes = batch.removes.iter().map(|path| resolve(path, "remove")).collect::<Result<Vec<_>, _>>()?;
     let prune = batch.prune.iter().map(|path| resolve(path, "remove")).collect::<Result<Vec<_>, _>>()?;
+    let mut appends = Vec::with_capacity(batch.appends.len());
+    for added in &batch.appends {
+        let path = resolve(&added.path, "append to")?;
+        let fault = fault_of_line(&added.line).map_or(Ok(()), |fault| Err(io::Error::other(fault)));
+        fault.map_err(failed(format!("append to {path}")))?;
+        appends.push((path, &added.line));
+    }
+    let guard = || match &batch.fence {
+        Some(fence) if !fence.path().exists() => Err(HostError::LockLost { host: host.into() }),
+        _ => Ok(()),
+    };
+    guard()?;
+    if batch.fence.is_some() {
+        sweep::everything(&places);
+    }
 
     let mut made = Made::default();
     let mut staged = Vec::with_capacity(batch.puts.len());
@@ -46,7 +60,7 @@ pub(super) fn carry_out(host: &str, batch: &Batch, sent: &mut dyn FnMut(u64)) ->
         let folder = path.parent().unwrap_or(&path);
         made.folders(folder, put.path.is_private()).map_err(failed(format!("make folder {folder}")))?;
         if swept.insert(folder.to_owned()) {
-            sweep(folder);
+            sweep::of_the_dead(folder);
         }
         let mut report = |bytes| {
             total += bytes;
@@ -56,6 +70,7 @@ pub(super) fn carry_out(host: &str, batch: &Batch, sent: &mut dyn FnMut(u64)) ->
         staged.push((path, file));
     }
 
+    guard()?;
     let mut folders = BTreeSet::new();
     for (path, file) in staged {
         file.persist(&path).map_err(|fault| fault.error).map_err(failed(format!("write {path}")))?;
@@ -67,10 +82,15 @@ pub(super) fn carry_out(host: &str, batch: &Batch, sent: &mut dyn FnMut(u64)) ->
     for path in removes {
         remove(&path).map_err(failed(format!("remove {path}")))?;
     }
+    let mut notes = Vec::new();
+    for (path, line) in appends {
+        // What cannot be noted has happened all the same.
+        notes.extend(append(&path, line).err().map(|fault| format!("append to {path}: {}", words(&fault))));
+    }
     for folder in prune {
         remove_empty(&folder).map_err(failed(format!("remove {folder}")))?;
     }
-    Ok(())
+    Ok(Changed { notes })
 }
 
 /// Writes the content of `put` under a temporary name beside its place, synced, with its final mode.
@@ -78,8 +98,7 @@ fn stage(put: &Put, path: &Utf8Path, folder: &Utf8Path, sent: &mut dyn FnMut(u64
     if path.is_dir() {
         return Err(io::Error::other("a folder is there"));
     }
-    let prefix = format!("{TEMPORARY}{}.", lock::holder());
-    let mut file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(&sweep::prefix()).tempfile_in(folder)?;
     file.as_file().set_permissions(Permissions::from_mode(put.mode))?;
     match &put.content {
         Content::Bytes(bytes) => {
@@ -98,21 +117,24 @@ fn stage(put: &Put, path: &Utf8Path, folder: &Utf8Path, sent: &mut dyn FnMut(u64
     Ok(file)
 }
 
-/// Removes what processes left in `folder` that were killed while they wrote there. What cannot be removed harms nobody.
-fn sweep(folder: &Utf8Path) {
-    let this_boot = boot_id();
-    for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
-        let Some(writer) = entry.file_name().strip_prefix(TEMPORARY) else { continue };
-        // One of another boot may be alive on another machine that shares the folder, for as long as a change can take.
-        let of_this_boot = writer.split('.').nth(2) == Some(&this_boot);
-        if lock::is_dead(writer) && (of_this_boot || is_older_than(entry.path(), A_DAY)) {
-            fs::remove_file(entry.path()).ok();
-        }
+/// Adds a line to a file; one that was cut short, when the disk was full, is ended first.
+fn append(path: &Utf8Path, line: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-}
-
-fn is_older_than(path: &Utf8Path, age: Duration) -> bool {
-    fs::metadata(path).and_then(|found| found.modified()).is_ok_and(|time| time.elapsed().is_ok_and(|past| past > age))
+    if fs::metadata(path).is_ok_and(|found| found.len() > LARGE) {
+        fs::rename(path, format!("{path}.1"))?;
+    }
+    let mut file = File::options().read(true).append(true).create(true).mode(0o600).open(path)?;
+    let mut text = Vec::with_capacity(line.len() + 2);
+    if file.seek(SeekFrom::End(-1)).is_ok() {
+        let mut last = [0];
+        file.read_exact(&mut last)?;
+        text.extend((last != *b"\n").then_some(b'\n'));
+    }
+    text.extend(line);
+    text.push(b'\n');
+    file.write_all(&text)
 }
 
 /// Tells how many bytes pass.
@@ -175,35 +197,5 @@ fn remove_empty(folder: &Utf8Path) -> io::Result<()> {
     match fs::remove_dir(folder) {
         Err(fault) if matches!(fault.kind(), DirectoryNotEmpty | NotADirectory | NotFound) => Ok(()),
         other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::SystemTime;
-
-    use super::*;
-
-    #[test]
-    fn what_the_dead_left_goes_and_what_may_be_alive_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = Utf8Path::from_path(folder.path()).unwrap();
-        let (pid, boot) = (std::process::id(), boot_id());
-        let names = [
-            (format!("{TEMPORARY}{pid}.1.{boot}.x"), false),
-            (format!("{TEMPORARY}{}.x", lock::holder()), true),
-            (format!("{TEMPORARY}{pid}.1.elsewhere.x"), true),
-            (format!("{TEMPORARY}{pid}.1.long-ago.x"), false),
-            ("x.service".to_owned(), true),
-        ];
-        for (name, _) in &names {
-            fs::write(folder.join(name), "").unwrap();
-        }
-        let old = File::options().write(true).open(folder.join(&names[3].0)).unwrap();
-        old.set_modified(SystemTime::now() - 2 * A_DAY).unwrap();
-        sweep(folder);
-        for (name, stays) in names {
-            assert_eq!(folder.join(&name).exists(), stays, "{name}");
-        }
     }
 }

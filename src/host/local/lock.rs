@@ -1,9 +1,11 @@
 //! The lock of one name on this machine, in the form that `templates/host/lock.sh` keeps on a distant one.
 //!
-//! A lock is a folder with one file, its token, called `free` or after its holder: `<pid>.<start>.<boot>.<nonce>`.
-//! Taking and taking over from the dead are each one rename of the token away from a name that only one contender can
-//! win; so there are never two owners. Giving back is one rename of the folder, which then goes with all above it that
-//! is empty: a host that nobody works on holds nothing of a lock. The text in the token says who holds it.
+//! A lock is a folder with one file, its token, called `free` or after its holder ([`token`]). Taking, taking over from the
+//! dead and giving back are each one rename of the token away from a name that only one contender can win; so there are
+//! never two owners. For as long as anything of ours is on the machine the folder and its free token stay: a rename needs
+//! neither a byte nor an inode, so that what fills the disk can be stopped and removed. On a machine that holds nothing
+//! of ours, who gives a lock back also removes the token and all above it that is empty. A home may be shared: the folder is
+//! called after the machine too.
 
 #![expect(clippy::disallowed_methods, reason = "this machine is locked here")]
 
@@ -14,10 +16,10 @@ use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::super::query::Holder;
+use super::super::token::{self, FREE};
 use super::super::{Guard, bsd, nonce, proc, xdg_dirs::XdgDirs};
 use super::query::boot_id;
-
-const FREE: &str = "free";
 
 /// The start time of a holder that could not find out its own.
 const UNKNOWN: u64 = 0;
@@ -27,15 +29,17 @@ const UNKNOWN: u64 = 0;
 pub(super) struct Lock {
     folder: Utf8PathBuf,
     token: Utf8PathBuf,
+    /// What is there for as long as anything of ours is on this machine.
+    ours: Utf8PathBuf,
 }
 
 impl Lock {
-    /// Names a lock of this user on this machine; the state folder may be shared with others over NFS.
-    pub(super) fn of(name: &str) -> Self {
-        let node = rustix::system::uname().nodename().to_string_lossy().replace('/', "");
-        let folder = XdgDirs::here().state.join(format!("unitbee/lock/{name}@{node}"));
-        let token = folder.join(format!("{}.{}", holder(), nonce()));
-        Self { folder, token }
+    /// Names a lock of this user on this machine, for `owner`.
+    pub(super) fn of(name: &str, owner: &str) -> Self {
+        let dirs = XdgDirs::here();
+        let folder = dirs.state.join(format!("unitbee/lock/{name}@{}", node()));
+        let token = folder.join(token::name(&holder(), &nonce(), owner));
+        Self { folder, token, ours: dirs.data.join("unitbee") }
     }
 
     /// Where it is.
@@ -43,27 +47,23 @@ impl Lock {
         &self.folder
     }
 
-    /// Takes the lock, or returns who holds it.
-    pub(super) fn attempt(&self, owner: &str) -> io::Result<Result<(), String>> {
+    /// The token, once the lock is held.
+    pub(super) fn token(&self) -> &Utf8Path {
+        &self.token
+    }
+
+    /// Takes the lock, or returns who holds it; nobody has been seen to do so where it was just being taken or given back.
+    pub(super) fn attempt(&self) -> io::Result<Result<(), Option<Holder>>> {
         self.prepare()?;
-        if self.rename_from(&self.folder.join(FREE))? {
-            return fs::write(&self.token, owner).map(Ok);
-        }
-        let entries = match self.folder.read_dir_utf8() {
-            // It was given back just now.
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Err(String::new())),
-            entries => entries?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            if is_dead(entry.file_name()) && self.rename_from(entry.path())? {
-                return fs::write(&self.token, owner).map(Ok);
-            }
-            if !entry.file_name().starts_with('.') && entry.file_name() != FREE {
-                return Ok(Err(fs::read_to_string(entry.path()).unwrap_or_default()));
+        if !self.rename_from(&self.folder.join(FREE))? {
+            let holder = look(&self.folder)?;
+            let Some(dead) = holder.as_ref().filter(|holder| !holder.alive) else { return Ok(Err(holder)) };
+            if !self.rename_from(&self.folder.join(&dead.token))? {
+                return Ok(Err(None));
             }
         }
-        Ok(Err(String::new()))
+        self.sweep();
+        Ok(Ok(()))
     }
 
     /// Makes the folder with a free token in it, at one stroke, unless it is there.
@@ -71,24 +71,39 @@ impl Lock {
         if self.folder.read_dir_utf8().is_ok_and(|mut entries| entries.next().is_some()) {
             return Ok(());
         }
-        let fresh = self.beside("new");
+        let fresh = self.beside();
         // What is above it may go while somebody else gives the lock back.
         let create = || fs::DirBuilder::new().recursive(true).mode(0o700).create(&fresh);
         let gone = |made: &io::Result<()>| made.as_ref().is_err_and(|fault| fault.kind() == io::ErrorKind::NotFound);
-        (0..10).map(|_| create()).find(|made| !gone(made)).unwrap_or_else(create)?;
-        let made = fs::write(fresh.join(FREE), "").and_then(|()| fs::rename(&fresh, &self.folder));
+        let made = (0..10).map(|_| create()).find(|made| !gone(made)).unwrap_or_else(create);
+        let made = made.and_then(|()| fs::write(fresh.join(FREE), "")).and_then(|()| fs::rename(&fresh, &self.folder));
         match made {
             Ok(()) => Ok(()),
             Err(fault) => {
-                fs::remove_dir_all(&fresh)?;
+                fs::remove_dir_all(&fresh).ok();
                 // Somebody else was quicker.
-                if self.folder.is_dir() { Ok(()) } else { Err(fault) }
+                if self.folder.is_dir() {
+                    return Ok(());
+                }
+                remove_empty(&fresh);
+                Err(fault)
             }
         }
     }
 
-    fn beside(&self, what: &str) -> Utf8PathBuf {
-        self.folder.with_file_name(format!(".{what}.{}", nonce()))
+    /// Where the folder is made.
+    fn beside(&self) -> Utf8PathBuf {
+        self.folder.with_file_name(format!(".{}@{}.{}", node(), holder(), nonce()))
+    }
+
+    /// Removes what those left who were killed while they made the folder.
+    fn sweep(&self) {
+        let begin = format!(".{}@", node());
+        for entry in self.folder.parent().into_iter().flat_map(Utf8Path::read_dir_utf8).flatten().flatten() {
+            if entry.file_name().strip_prefix(&begin).is_some_and(is_dead) {
+                fs::remove_dir_all(entry.path()).ok();
+            }
+        }
     }
 
     /// Tells whether we were the one who renamed `token` to ours.
@@ -101,6 +116,26 @@ impl Lock {
     }
 }
 
+/// Returns who holds the lock `name` of this machine.
+pub(super) fn holder_of(name: &str) -> io::Result<Option<Holder>> {
+    look(&XdgDirs::here().state.join(format!("unitbee/lock/{name}@{}", node())))
+}
+
+fn look(folder: &Utf8Path) -> io::Result<Option<Holder>> {
+    let entries = match folder.read_dir_utf8() {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        if let Some(holder) = token::holder(name, &fs::read(entry.path()).unwrap_or_default(), !is_dead(name)) {
+            return Ok(Some(holder));
+        }
+    }
+    Ok(None)
+}
+
 /// A lock that is held; dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct Held(pub(super) Lock);
@@ -109,14 +144,29 @@ impl Guard for Held {}
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Where this fails, the next one finds a token whose holder is dead.
-        let gone = self.0.beside("gone");
-        if fs::rename(&self.0.folder, &gone).is_ok() {
-            fs::remove_dir_all(&gone).ok();
-            let places = gone.ancestors().skip(1).take(2);
-            places.take_while(|place| fs::remove_dir(place).is_ok()).for_each(drop);
+        let Lock { folder, token, ours } = &self.0;
+        if ours.is_dir() {
+            // Where this fails, the next one finds a token whose holder is dead.
+            fs::rename(token, folder.join(FREE)).ok();
+            return;
         }
+        fs::remove_file(token).ok();
+        for lock in folder.parent().into_iter().flat_map(Utf8Path::read_dir_utf8).flatten().flatten() {
+            fs::remove_file(lock.path().join(FREE)).ok();
+            fs::remove_dir(lock.path()).ok();
+        }
+        remove_empty(folder);
     }
+}
+
+/// Removes the folder of all locks, that `lock` is in, and the one above it where they are empty.
+fn remove_empty(lock: &Utf8Path) {
+    lock.ancestors().skip(1).take(2).take_while(|place| fs::remove_dir(place).is_ok()).for_each(drop);
+}
+
+/// What this machine calls itself.
+pub(super) fn node() -> String {
+    rustix::system::uname().nodename().to_string_lossy().replace('/', "")
 }
 
 /// Names this process so that it is never taken for another: `<pid>.<start>.<boot>`.
@@ -159,24 +209,51 @@ mod tests {
     use super::*;
 
     fn lock(folder: &Utf8Path, token: &str) -> Lock {
-        Lock { folder: folder.join("u/k/l"), token: folder.join("u/k/l").join(token) }
+        Lock { folder: folder.join("u/k/l"), token: folder.join("u/k/l").join(token), ours: folder.join("data") }
     }
 
-    fn live_token() -> String {
-        format!("{}.{}", holder(), nonce())
+    fn live_token(owner: &str) -> String {
+        token::name(&holder(), &nonce(), owner)
     }
 
     #[test]
     fn only_one_holds_it_and_the_other_learns_who() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(folder.path()).unwrap();
-        let (first, second) = (lock(folder, &live_token()), lock(folder, &live_token()));
-        assert_eq!(first.attempt("first").unwrap(), Ok(()));
-        assert_eq!(second.attempt("second").unwrap(), Err("first".into()));
+        let (first, second) = (lock(folder, &live_token("first")), lock(folder, &live_token("second")));
+        assert_eq!(first.attempt().unwrap(), Ok(()));
+        let busy = second.attempt().unwrap().unwrap_err().unwrap();
+        assert_eq!((busy.owner.as_str(), busy.alive), ("first", true));
         drop(Held(first));
-        assert_eq!(second.attempt("second").unwrap(), Ok(()));
+        assert_eq!(second.attempt().unwrap(), Ok(()));
         drop(Held(second));
         assert!(folder.read_dir_utf8().unwrap().next().is_none(), "a lock that nobody holds leaves nothing behind");
+    }
+
+    #[test]
+    fn a_lock_stays_where_something_of_ours_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let first = lock(folder, &live_token("first"));
+        fs::create_dir(&first.ours).unwrap();
+        assert_eq!(first.attempt().unwrap(), Ok(()));
+        drop(Held(first));
+        let names = || -> Vec<_> {
+            folder
+                .join("u/k/l")
+                .read_dir_utf8()
+                .into_iter()
+                .flatten()
+                .map(|entry| entry.unwrap().file_name().to_owned())
+                .collect()
+        };
+        assert_eq!((names(), look(&folder.join("u/k/l")).unwrap()), (vec![FREE.to_owned()], None));
+        let second = lock(folder, &live_token("second"));
+        assert_eq!(second.attempt().unwrap(), Ok(()));
+        assert_eq!(names(), [second.token.file_name().unwrap()]);
+        fs::remove_dir(&second.ours).unwrap();
+        drop(Held(second));
+        assert!(!folder.join("u").exists());
     }
 
     #[test]
@@ -184,10 +261,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(folder.path()).unwrap();
         for dead in [format!("{}.1.{}.x", std::process::id(), boot_id()), format!("{}.1.other.x", std::process::id())] {
-            let holder = lock(folder, &dead);
-            assert_eq!(holder.attempt("dead").unwrap(), Ok(()), "{dead}");
-            let next = lock(folder, &live_token());
-            assert_eq!(next.attempt("next").unwrap(), Ok(()), "{dead}");
+            assert_eq!(lock(folder, &dead).attempt().unwrap(), Ok(()), "{dead}");
+            let left = folder.join("u/k").join(format!(".{}@{dead}", node()));
+            fs::create_dir(&left).unwrap();
+            let next = lock(folder, &live_token("next"));
+            assert_eq!(next.attempt().unwrap(), Ok(()), "{dead}");
+            assert!(!left.exists(), "{left}");
             drop(Held(next));
         }
     }
@@ -196,10 +275,10 @@ mod tests {
     fn of_many_who_find_it_dead_one_wins() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(folder.path()).unwrap();
-        assert_eq!(lock(folder, "1.1.other.x").attempt("dead").unwrap(), Ok(()));
+        assert_eq!(lock(folder, "1.1.other.x").attempt().unwrap(), Ok(()));
         let winners = std::thread::scope(|scope| {
             let contenders: Vec<_> = (0..16)
-                .map(|_| scope.spawn(|| lock(folder, &live_token()).attempt("winner").unwrap().is_ok()))
+                .map(|_| scope.spawn(|| lock(folder, &live_token("winner")).attempt().unwrap().is_ok()))
                 .collect();
             contenders.into_iter().filter(|_| true).map(|it| it.join().unwrap()).filter(|won| *won).count()
         });

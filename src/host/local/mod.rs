@@ -4,6 +4,7 @@ mod change;
 mod lock;
 mod query;
 mod run;
+mod sweep;
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,10 +16,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use self::lock::{Held, Lock};
+use super::lease::Pulse;
 use super::query::{Observation, Query};
-use super::{Batch, Command, Endpoint, Forward, Host, HostError, Lease, Output, Pipe, printable};
+use super::{Batch, Changed, Command, Endpoint, Fence, Forward, Host, HostError, Lease, Output, Pipe, printable};
 
-/// How often a lock is looked at whose holder has no name yet.
+/// How often a lock is looked at that somebody takes or gives back just now.
 const LOOKS: u32 = 10;
 
 /// The machine that we run on.
@@ -81,8 +83,8 @@ impl Host for Local {
         let mut looks = 0;
         loop {
             looks += 1;
-            let (lock, text) = (Lock::of(name), owner.to_owned());
-            let attempt = self.apart("lock", move |host| match lock.attempt(&text) {
+            let lock = Lock::of(name, owner);
+            let attempt = self.apart("lock", move |host| match lock.attempt() {
                 Ok(Ok(())) => Ok(Ok(Held(lock))),
                 Ok(Err(holder)) => Ok(Err(holder)),
                 Err(fault) => Err(HostError::Change {
@@ -95,16 +97,20 @@ impl Host for Local {
                 Ok(held) => {
                     let query = query.clone();
                     let seen = self.apart("query", move |name| query::observe(name, &query)).await?;
-                    return Ok((Lease { guard: Box::new(held) }, seen));
+                    let fence = Fence::at(held.0.token().as_str()).map_err(|fault| HostError::Change {
+                        host: self.name.clone(),
+                        step: format!("lock {}", held.0.folder()),
+                        detail: fault.into(),
+                    })?;
+                    return Ok((Lease::with(fence, Pulse::Here, Box::new(held)), seen));
                 }
-                // Who took it just now has not said yet who it is.
-                Err(holder) if holder.is_empty() && looks < LOOKS => sleep(Duration::from_millis(100)).await,
-                Err(holder) => return Err(super::busy(&self.name, holder.as_bytes())),
+                Err(None) if looks < LOOKS => sleep(Duration::from_millis(100)).await,
+                Err(holder) => return Err(super::token::busy(&self.name, holder, query::now())),
             }
         }
     }
 
-    async fn change(&self, batch: &Batch, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), HostError> {
+    async fn change(&self, batch: &Batch, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<Changed, HostError> {
         self.count();
         let (sender, mut sent) = mpsc::unbounded_channel();
         let batch = batch.clone();

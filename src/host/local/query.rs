@@ -15,11 +15,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::query::{
-    Answer, Ask, Cgroup, Crontab, Entry, FILE_LIMIT, Facts, FileFound, HostPath, Listener, Observation, Process, Query,
-    TREE_DEPTH, Table,
+    Answer, Ask, Cgroup, Crontab, Entry, FILE_LIMIT, Facts, FileFound, Holder, HostPath, Listener, Observation,
+    Process, Query, TREE_DEPTH, Table,
 };
 use super::super::{HostError, bsd, copy_digesting, proc, xdg_dirs::XdgDirs};
-use super::change::TEMPORARY;
+use super::lock;
+use super::sweep::TEMPORARY;
 
 /// Where programs are looked for beside `$PATH`, which cron and non-login shells leave short.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -54,6 +55,12 @@ fn facts(places: &XdgDirs) -> Facts {
         systemd: Path::new("/run/systemd/system").is_dir(),
         linger: Path::new("/var/lib/systemd/linger").join(&places.user).exists(),
     }
+}
+
+/// Unix time in seconds.
+pub(super) fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(now).unwrap_or(i64::MAX)
 }
 
 /// Returns the names of the system and of its processor: whatever depends on them asks here, and so gets the same answer.
@@ -98,6 +105,7 @@ impl Reader<'_> {
             Ask::Folder(path) => Answer::Folder(self.read(path, contents)?.unwrap_or_default()),
             Ask::Processes(path) => Answer::Processes(self.read(path, processes)?.unwrap_or_default()),
             Ask::Crontab(path) => Answer::Crontab(self.read(path, crontab)?.flatten()),
+            Ask::Locked(name) => Answer::Locked(self.locked(name)?),
             Ask::Script { system, text, args } => Answer::Script(script(system, text, args)),
         })
     }
@@ -115,6 +123,11 @@ impl Reader<'_> {
             }
             Err(fault) => Err(self.failed(&path, &super::words(&fault))),
         }
+    }
+
+    fn locked(&self, name: &str) -> Result<Option<Holder>, HostError> {
+        super::super::check_lock_name(self.host, name)?;
+        lock::holder_of(name).map_err(|fault| self.failed(name.into(), &super::words(&fault)))
     }
 
     fn failed(&self, path: &Utf8Path, detail: &str) -> HostError {

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command as Process};
 use tokio::time::timeout;
 
-use super::super::{Command, End, Guard, HostError, Output, Pipe, printable, shown};
+use super::super::{Command, End, Guard, HostError, Output, Pipe, printable, shown, signals};
 use super::words;
 
 /// Runs a program to its end, to its deadline, or until it has said too much.
@@ -53,6 +53,10 @@ pub(super) fn pipe(host: &str, command: &Command) -> Result<Pipe, HostError> {
 
 /// Starts a program; the inner error is what a shell would have to say of one that cannot be started.
 fn spawn(host: &str, command: &Command, stderr: Stdio) -> Result<Result<Child, Output>, HostError> {
+    signals::reset();
+    if command.fence.as_ref().is_some_and(|fence| !fence.path().exists()) {
+        return Err(HostError::LockLost { host: host.into() });
+    }
     let mut process = Process::new(&command.program);
     process.args(&command.args).envs(command.env.iter().map(|(name, value)| (name, value)));
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);

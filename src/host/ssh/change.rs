@@ -35,7 +35,15 @@ pub(super) fn stream(batch: &Batch) -> Stream {
     let (sender, chunks) = channel(AHEAD);
     let sent = Arc::new(AtomicU64::new(0));
     let (batch, counter) = (batch.clone(), Arc::clone(&sent));
-    let reading = tokio::task::spawn_blocking(move || archive(&batch, &counter, Chunked { sender, chunk: Vec::new() }));
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut out = Chunked { sender, chunk: Vec::new() };
+        if batch.puts.is_empty() {
+            // Nothing is to be staged: the plan alone needs no place on the disk.
+            out.write_all(&plan(&batch))?;
+            return out.flush();
+        }
+        archive(&batch, &counter, out)
+    });
     Stream { chunks, sent, reading }
 }
 
@@ -60,7 +68,7 @@ fn archive(batch: &Batch, sent: &AtomicU64, out: Chunked) -> io::Result<()> {
         let digest = append(&mut tar, &name, put, sent)?;
         sums.extend([digest.as_str(), "  ", name.as_str(), "\n"]);
     }
-    append_text(&mut tar, "sums", &sums)?;
+    append_text(&mut tar, "sums", sums.as_bytes())?;
     append_text(&mut tar, "plan", &plan(batch))?;
     tar.into_inner()?.flush()
 }
@@ -87,8 +95,8 @@ fn append(tar: &mut Builder<Chunked>, name: &str, put: &Put, sent: &AtomicU64) -
     }
 }
 
-fn append_text(tar: &mut Builder<Chunked>, name: &str, text: &str) -> io::Result<()> {
-    tar.append_data(&mut header(text.len() as u64, 0o600), name, text.as_bytes())
+fn append_text(tar: &mut Builder<Chunked>, name: &str, text: &[u8]) -> io::Result<()> {
+    tar.append_data(&mut header(text.len() as u64, 0o600), name, text)
 }
 
 fn header(len: u64, mode: u32) -> Header {
@@ -99,13 +107,16 @@ fn header(len: u64, mode: u32) -> Header {
     header
 }
 
-/// Writes the steps, three lines for each; a path holds no newline, see [`HostPath::fault`].
-fn plan(batch: &Batch) -> String {
-    let puts = batch.puts.iter().map(|put| ("put", &put.path));
-    let removes = batch.removes.iter().map(|path| ("remove", path));
-    let prune = batch.prune.iter().map(|path| ("prune", path));
-    let line = |(verb, HostPath { base: from, rel }): (&str, &HostPath)| format!("{verb}\n{}\n{rel}\n", base(*from));
-    puts.chain(removes).chain(prune).map(line).collect()
+/// Writes the steps, three lines for each and one more for what is appended; neither a path, see [`HostPath::fault`], nor
+/// what is appended holds a newline.
+fn plan(batch: &Batch) -> Vec<u8> {
+    let step = |verb: &str, path: &HostPath| format!("{verb}\n{}\n{}\n", base(path.base), path.rel).into_bytes();
+    let puts = batch.puts.iter().map(|put| step("put", &put.path));
+    let removes = batch.removes.iter().map(|path| step("remove", path));
+    let appends =
+        batch.appends.iter().map(|append| [step("append", &append.path), append.line.clone(), b"\n".into()].concat());
+    let prune = batch.prune.iter().map(|path| step("prune", path));
+    puts.chain(removes).chain(appends).chain(prune).chain([b"end\n".into()]).flatten().collect()
 }
 
 /// A file on its way out: counted, digested, and never longer than it was said to be.
@@ -150,17 +161,22 @@ impl Write for Chunked {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Append;
     use super::*;
 
     #[test]
-    fn the_plan_is_three_lines_a_step() {
+    fn the_plan_is_lines() {
         let path = |rel: &str| HostPath::new(Base::Config, rel);
         let batch = Batch {
             puts: vec![Put { path: path("a b"), mode: 0o644, content: Content::Bytes(b"x".to_vec()) }],
             removes: vec![path("c")],
+            appends: vec![Append { path: path("e"), line: b"one line".to_vec() }],
             prune: vec![path("d")],
+            fence: None,
         };
-        assert_eq!(plan(&batch), "put\nconfig\na b\nremove\nconfig\nc\nprune\nconfig\nd\n");
+        let plan = String::from_utf8(plan(&batch)).unwrap();
+        let steps = "put\nconfig\na b\nremove\nconfig\nc\nappend\nconfig\ne\none line\nprune\nconfig\nd\nend\n";
+        assert_eq!(plan, steps);
     }
 
     #[tokio::test]

@@ -78,6 +78,8 @@ pub(super) enum Silence {
     TooMuch,
     /// The stream ended before the answer did; what was said instead.
     BrokeOff(String),
+    /// The stream ended when the script had begun: something killed it.
+    Died,
     /// Reading failed on this side.
     Io(io::Error),
 }
@@ -88,6 +90,17 @@ pub(super) struct Spoken {
     pub(super) status: String,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
+}
+
+/// What a script says of the program that it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It runs.
+    Running,
+    /// There is no such program.
+    NotFound,
+    /// It was not started, for the lock that it needs is lost.
+    WithoutLock,
 }
 
 /// Whether the standard error of a script is part of its answer.
@@ -139,9 +152,16 @@ impl Channel {
         spoken
     }
 
-    /// Its standard input.
-    pub(super) fn stdin(&mut self) -> Option<&mut ChildStdin> {
-        self.stdin.as_mut()
+    /// Says that we are here; fails where nobody hears it.
+    pub(super) async fn beat(&mut self) -> io::Result<()> {
+        let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        stdin.write_all(b"\n").await
+    }
+
+    /// Waits until the script has ended; what it still says is for nobody.
+    pub(super) async fn ended(&mut self) {
+        let mut buffer = [0; 256];
+        while self.stdout.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     }
 
     /// Sends chunks until there are no more or the script takes no more; fails where it takes nothing for `stall`.
@@ -162,10 +182,10 @@ impl Channel {
         Ok(())
     }
 
-    /// Sends `input`, then waits until the script has begun: `false` where there is no such program.
+    /// Sends `input`, then waits until the script has begun or says why it does not.
     ///
     /// What comes out of it afterwards is the program's alone; it comes by standard error, see `pipe.sh`.
-    pub(super) async fn begin(&mut self, input: &[&[u8]]) -> Result<bool, Silence> {
+    pub(super) async fn begin(&mut self, input: &[&[u8]]) -> Result<Begun, Silence> {
         if let Some(stdin) = &mut self.stdin {
             for bytes in input {
                 stdin.write_all(bytes).await.map_err(Silence::Io)?;
@@ -184,7 +204,11 @@ impl Channel {
             if byte == *b"\n"
                 && let Some(head) = said.windows(mark.len()).position(|window| window == mark.as_bytes())
             {
-                return Ok(said[head + mark.len()..] == *b"begin\n");
+                return Ok(match &said[head + mark.len()..] {
+                    b"begin\n" => Begun::Running,
+                    b"lost\n" => Begun::WithoutLock,
+                    _ => Begun::NotFound,
+                });
             }
         }
         Err(Silence::TooMuch)
@@ -247,6 +271,9 @@ async fn listen(
             return Err(Silence::TooMuch);
         }
         if !out_open && out.status().is_none() {
+            if out.has_begun() {
+                return Err(Silence::Died);
+            }
             let mut said = [out.everything(), err.everything()].concat();
             drain(stderr, &mut said).await;
             return Err(Silence::BrokeOff(last_words(&said)));

@@ -58,6 +58,11 @@ impl Framed {
         self.to.as_ref().map(|(_, status)| status.as_str())
     }
 
+    /// Whether the script has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.from.is_some()
+    }
+
     /// How many bytes are held.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()

@@ -23,15 +23,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use self::channel::{Channel, Silence, Spoken, Stderr};
+use self::channel::{Begun, Channel, Silence, Spoken, Stderr};
 use self::master::{Connection, Master};
+use super::lease::{Beats, Moment, Pulse};
 use super::query::{Ask, HostPath, Observation, Query};
 use super::{
-    Batch, Command, End, Endpoint, Forward, Guard, Host, HostError, Lease, Options, Output, Pipe, nonce, shown,
+    Batch, Changed, Command, End, Endpoint, Forward, Guard, Host, HostError, Lease, Options, Output, Pipe, nonce, shown,
 };
 
 /// Sessions at a time; sshd's `MaxSessions` is 10 unless set otherwise.
@@ -162,11 +162,13 @@ impl Ssh {
         }
     }
 
-    fn observed(&self, query: &Query, channel: &Channel, spoken: &Spoken) -> Result<Observation, answers::Fault> {
-        let records = frame::records(&spoken.stdout, channel.nonce());
-        let seen = answers::parse(query, &records)?;
-        self.master.learn_uid(seen.facts.uid);
-        Ok(seen)
+    /// Refuses questions that no script may be given.
+    fn check_query(&self, query: &Query) -> Result<(), HostError> {
+        self.check("read", query.asks.iter().filter_map(|ask| words(ask).1), HostPath::fault)?;
+        query.asks.iter().try_for_each(|ask| match ask {
+            Ask::Locked(name) => super::check_lock_name(&self.name, name),
+            _ => Ok(()),
+        })
     }
 
     fn fault(&self, during: &str, fault: answers::Fault) -> HostError {
@@ -186,7 +188,7 @@ impl Ssh {
             answers::Fault::Changed => {
                 HostError::Change { host, step: "read files".into(), detail: "somebody else is writing them".into() }
             }
-            answers::Fault::Busy(holder) => super::busy(&self.name, &holder),
+            answers::Fault::Busy(holder, now) => super::token::busy(&self.name, holder, now),
         }
     }
 
@@ -195,9 +197,14 @@ impl Ssh {
         match silence {
             Silence::TooMuch => HostError::TooMuch { host, during, limit },
             Silence::Io(source) => HostError::Io { host, during, source },
-            Silence::BrokeOff(_) if channel.is_lost().await => HostError::Lost { host, during },
+            Silence::BrokeOff(_) | Silence::Died if channel.is_lost().await => HostError::Lost { host, during },
+            Silence::Died => HostError::Killed { host, during },
             Silence::BrokeOff(said) => HostError::Garbled { host, during, detail: said },
         }
+    }
+
+    fn lock_lost(&self) -> HostError {
+        HostError::LockLost { host: self.name.clone() }
     }
 
     fn lost(&self, during: &str) -> HostError {
@@ -240,6 +247,8 @@ fn words(ask: &Ask) -> (&'static str, Option<&HostPath>, String) {
         // The whole table is told: the port is looked for here.
         Ask::Listening(_) => ("listening", None, String::new()),
         Ask::Script { text, .. } => ("script", None, text.len().to_string()),
+        // The host adds what it calls itself.
+        Ask::Locked(name) => ("locked", None, format!("unitbee/lock/{name}")),
     }
 }
 
@@ -252,6 +261,7 @@ fn arguments(query: &Query) -> Vec<String> {
                 Ask::Script { system, args, .. } => {
                     [*system].into_iter().chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join("\n")
                 }
+                Ask::Locked(_) => "state".to_owned(),
                 _ => "-".to_owned(),
             };
             [what.to_owned(), about, word]
@@ -311,15 +321,19 @@ impl Host for Ssh {
     }
 
     async fn query(&self, query: &Query) -> Result<Observation, HostError> {
-        self.check("read", query.asks.iter().filter_map(|ask| words(ask).1), HostPath::fault)?;
+        self.check_query(query)?;
         let arguments = arguments(query);
         let args: Vec<&str> = arguments.iter().map(String::as_str).collect();
         for _ in 0..LOOKS {
             let mut channel = self.start("query", &script::QUERY, &args).await?;
             let spoken = self.converse("query", &mut channel, &scripts(query), PATIENCE).await?;
-            match self.observed(query, &channel, &spoken) {
+            match answers::parse(query, &frame::records(&spoken.stdout, channel.nonce())) {
                 Err(answers::Fault::Changed) => {}
-                seen => return seen.map_err(|fault| self.fault("query", fault)),
+                Err(fault) => return Err(self.fault("query", fault)),
+                Ok(seen) => {
+                    self.master.learn_uid(seen.facts.uid);
+                    return Ok(seen);
+                }
             }
         }
         Err(self.fault("query", answers::Fault::Changed))
@@ -327,26 +341,42 @@ impl Host for Ssh {
 
     async fn lock(&self, name: &str, owner: &str, query: &Query) -> Result<(Lease, Observation), HostError> {
         super::check_lock_name(&self.name, name)?;
-        self.check("read", query.asks.iter().filter_map(|ask| words(ask).1), HostPath::fault)?;
-        let arguments = arguments(query);
-        let args: Vec<&str> = [name, owner].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+        self.check_query(query)?;
+        let (begun, owner, arguments) = (Moment::now(), super::token::escape(owner), arguments(query));
+        let args: Vec<&str> = [name, owner.as_str()].into_iter().chain(arguments.iter().map(String::as_str)).collect();
         let mut channel = self.start("lock", &script::LOCK, &args).await?;
         let spoken = self.converse("lock", &mut channel, &scripts(query), PATIENCE).await?;
-        let seen = self.observed(query, &channel, &spoken).map_err(|fault| self.fault("lock", fault))?;
+        let taken = answers::parse_taken(query, &frame::records(&spoken.stdout, channel.nonce()));
+        let (fence, seen) = taken.map_err(|fault| self.fault("lock", fault))?;
+        self.master.learn_uid(seen.facts.uid);
+        let beats = Arc::new(Beats::since(begun));
+        let counted = Arc::clone(&beats);
         let beating = tokio::spawn(async move {
-            while let Some(stdin) = channel.stdin()
-                && stdin.write_all(b"\n").await.is_ok()
-            {
-                sleep(BEAT).await;
+            while channel.beat().await.is_ok() {
+                counted.beat();
+                tokio::select! {
+                    () = sleep(BEAT) => {}
+                    () = channel.ended() => break,
+                }
             }
+            counted.end();
         });
-        Ok((Lease { guard: Box::new(Held(beating)) }, seen))
+        Ok((Lease::with(fence, Pulse::Beats(beats), Box::new(Held(beating))), seen))
     }
 
-    async fn change(&self, batch: &Batch, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), HostError> {
+    async fn change(&self, batch: &Batch, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<Changed, HostError> {
         self.check("write", batch.puts.iter().map(|put| &put.path), HostPath::fault_of_change)?;
         self.check("remove", batch.removes.iter().chain(&batch.prune), HostPath::fault_of_change)?;
-        let mut channel = self.start("change", &script::CHANGE, &[]).await?;
+        self.check("append to", batch.appends.iter().map(|append| &append.path), HostPath::fault_of_change)?;
+        for append in &batch.appends {
+            super::fault_of_line(&append.line).map_or(Ok(()), |fault| {
+                let step = format!("append to {}", super::printable(append.path.rel.as_str().as_bytes()));
+                Err(HostError::Change { host: self.name.clone(), step, detail: fault.into() })
+            })?;
+        }
+        let fence = batch.fence.as_ref().map_or_else(String::new, |fence| fence.path().into_string());
+        let ships = if batch.puts.is_empty() { "" } else { "tar" };
+        let mut channel = self.start("change", &script::CHANGE, &[&fence, ships]).await?;
         let mut stream = change::stream(batch);
         let report = || progress(stream.sent.load(Ordering::Relaxed));
         let sent = channel.send(&mut stream.chunks, STALL, &report).await;
@@ -365,7 +395,11 @@ impl Host for Ssh {
         let spoken = spoken?;
         let records = frame::records(&spoken.stdout, channel.nonce());
         answers::failure(&records).map_err(|fault| self.fault("change", fault))?;
-        if spoken.status == "0" { Ok(()) } else { Err(self.lost("change")) }
+        match spoken.status.as_str() {
+            "0" => Ok(Changed { notes: answers::notes(&records) }),
+            "lost" => Err(self.lock_lost()),
+            _ => Err(self.lost("change")),
+        }
     }
 
     async fn run(&self, command: &Command) -> Result<Output, HostError> {
@@ -382,6 +416,7 @@ impl Host for Ssh {
         };
         let end = match (status.as_str(), status.parse::<i32>()) {
             ("none", _) => End::NotFound,
+            ("lost", _) => return Err(self.lock_lost()),
             ("late", _) => return Err(self.deadline(&during, command.deadline)),
             // All that a shell tells of a signal; a program may also exit with such a code.
             (_, Ok(code @ 129..=192)) => End::Signal(code - 128),
@@ -396,12 +431,15 @@ impl Host for Ssh {
         let words = Words::of(command, 0, "0");
         let mut channel = self.start(&during, &script::PIPE, &words.args()).await?;
         let values: Vec<&[u8]> = words.values().collect();
-        let found = match timeout_at(Instant::now() + PATIENCE, channel.begin(&values)).await {
-            Ok(Ok(found)) => found,
+        let begun = match timeout_at(Instant::now() + PATIENCE, channel.begin(&values)).await {
+            Ok(Ok(begun)) => begun,
             Ok(Err(silence)) => return Err(self.silence(&during, &mut channel, silence, command.limit).await),
             Err(_) => return Err(self.deadline(&during, PATIENCE)),
         };
-        if !found {
+        if begun == Begun::WithoutLock {
+            return Err(self.lock_lost());
+        }
+        if begun == Begun::NotFound {
             let detail = "there is no such program".into();
             return Err(HostError::Unsendable { host: self.name.clone(), what: during, detail });
         }
@@ -434,6 +472,7 @@ impl Host for Ssh {
 /// A command in the words of `program.sh`.
 struct Words<'a> {
     command: &'a Command,
+    fence: String,
     input: String,
     seconds: &'a str,
     count: String,
@@ -444,6 +483,7 @@ impl<'a> Words<'a> {
     fn of(command: &'a Command, input: usize, seconds: &'a str) -> Self {
         Self {
             command,
+            fence: command.fence.as_ref().map_or_else(String::new, |fence| fence.path().into_string()),
             input: input.to_string(),
             seconds,
             count: command.env.len().to_string(),
@@ -454,7 +494,7 @@ impl<'a> Words<'a> {
     fn args(&self) -> Vec<&str> {
         let variables = self.command.env.iter().zip(&self.lengths).flat_map(|((name, _), len)| [name.as_str(), len]);
         let program = [self.command.program.as_str()].into_iter().chain(self.command.args.iter().map(String::as_str));
-        [&self.input, self.seconds, &self.count].into_iter().chain(variables).chain(program).collect()
+        [&self.fence, &self.input, self.seconds, &self.count].into_iter().chain(variables).chain(program).collect()
     }
 
     /// What goes to standard input before the program's own.

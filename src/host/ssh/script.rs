@@ -70,12 +70,13 @@ pub(super) fn sendable<'a>(
     if line.len() <= LONGEST_LINE {
         return Ok(Sendable { line, rest: String::new() });
     }
+    // What a shell says of itself begins with its `$0`: that is `sh` here too, for it gets into messages.
     // The brackets see to it that half of it is nothing.
     let rest = format!("{{\nset --{words}\n{script}\n}}\n");
     if rest.len() > LONGEST {
         return Err("it is longer than a host takes");
     }
-    let mut line = String::from(r#"exec sh -c 'eval "$(LC_ALL=C exec sh -c "$0" "$1")"' "#);
+    let mut line = String::from(r#"exec sh -c 'eval "$(LC_ALL=C exec sh -c "$1" sh "$2")"' sh "#);
     quote(&RECEIVE, &mut line);
     write!(line, " {}", rest.len()).ok();
     Ok(Sendable { line, rest })

@@ -9,8 +9,8 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use self::files::Files;
 use self::system::System;
-use super::super::proc;
-use super::super::query::{Answer, Ask, Crontab, Facts, Observation, Query, Table};
+use super::super::query::{Answer, Ask, Crontab, Facts, Holder, Observation, Query, Table};
+use super::super::{Fence, bsd, proc, token};
 
 /// Why there is no [`Observation`].
 #[derive(Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub(super) enum Fault {
     Garbled(String),
     /// What was read does not fit together: somebody else wrote meanwhile.
     Changed,
-    /// Somebody else holds the lock that was asked for, and calls itself so.
-    Busy(Vec<u8>),
+    /// Somebody else holds the lock that was asked for, at this moment by the host's clock.
+    Busy(Option<Holder>, i64),
 }
 
 fn garbled<T>(what: impl Into<String>) -> Result<T, Fault> {
@@ -36,16 +36,13 @@ type Record<'a> = (&'a str, &'a [u8]);
 /// Reads the records of an answer to `query`.
 pub(super) fn parse(query: &Query, records: &[Record]) -> Result<Observation, Fault> {
     failure(records)?;
-    if let Some((_, holder)) = records.iter().find(|(head, _)| *head == "busy") {
-        return Err(Fault::Busy(holder.to_vec()));
-    }
     let mut records = records.iter().copied();
     let Some(("facts", told)) = records.next() else { return garbled("it told no facts") };
     let facts = facts(told)?;
 
     let mut slots = Vec::with_capacity(query.asks.len());
     for ask in &query.asks {
-        slots.push(slot(ask, &mut records)?);
+        slots.push(slot(ask, &mut records, &facts)?);
     }
     let (mut files, mut system) = (Files::default(), System::default());
     for (head, content) in records {
@@ -65,6 +62,28 @@ pub(super) fn parse(query: &Query, records: &[Record]) -> Result<Observation, Fa
         })
     });
     Ok(Observation { answers: answers.collect::<Result<_, _>>()?, facts })
+}
+
+/// Reads the records of who asked for a lock with `query`: what it is held by, or who holds it.
+pub(super) fn parse_taken(query: &Query, records: &[Record]) -> Result<(Fence, Observation), Fault> {
+    failure(records)?;
+    let Some(((head, content), rest)) = records.split_first() else { return garbled("it told of no lock") };
+    if let Some(told) = head.strip_prefix("busy ") {
+        let (now, name) = told.split_once(' ').unwrap_or((told, ""));
+        return Err(Fault::Busy(token::holder(name, content, true), now.parse().unwrap_or(0)));
+    }
+    let Some(path) = head.strip_prefix("token ") else { return garbled("it told of no lock") };
+    let fence = Fence::at(path).or_else(|fault| garbled(format!("a token of which {fault}")))?;
+    Ok((fence, parse(query, rest)?))
+}
+
+/// What went wrong beside a change that was made.
+pub(super) fn notes(records: &[Record]) -> Vec<String> {
+    let note = |(head, words): &Record| {
+        let step = head.strip_prefix("note ")?;
+        Some(format!("{}: {}", super::super::printable(step.as_bytes()), reason(words)))
+    };
+    records.iter().filter_map(note).collect()
 }
 
 /// Finds the step that failed, if one did.
@@ -94,7 +113,7 @@ enum Slot<'a> {
     Listeners(Option<&'a Utf8Path>),
 }
 
-fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>) -> Result<Slot<'a>, Fault> {
+fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>, facts: &Facts) -> Result<Slot<'a>, Fault> {
     let Some((head, content)) = records.next() else { return garbled("it did not answer every question") };
     let (kind, rest) = head.split_once(' ').unwrap_or((head, ""));
     Ok(Slot::Is(match (ask, kind) {
@@ -115,6 +134,8 @@ fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>) -> Result
             _ => return garbled("sockets without the tables that tell of them"),
         },
         (Ask::Sockets(_), "lsof") => Answer::Listeners(proc::lsof_listeners(content)),
+        (Ask::Locked(_), "none") => Answer::Locked(None),
+        (Ask::Locked(_), "locked") => Answer::Locked(holder(content, &facts.boot_id)),
         (Ask::Script { .. }, "none") => Answer::Script(None),
         (Ask::Script { .. }, "script") => Answer::Script(Some(content.to_vec())),
         (Ask::Folder(_), "none") => Answer::Folder(BTreeMap::new()),
@@ -134,6 +155,22 @@ fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>) -> Result
         (Ask::Crontab(_), "busybox") => Answer::Crontab(Some(Crontab::Busybox)),
         _ => return garbled(format!("{kind:?} was not asked for")),
     }))
+}
+
+/// Reads the name of a token, a line that tells when its process started, unless it has ended, an empty one, and what is in
+/// the token.
+fn holder(told: &[u8], boot: &str) -> Option<Holder> {
+    let line = |text: &'_ [u8]| text.iter().position(|byte| *byte == b'\n');
+    let (name, rest) = told.split_at(line(told)?);
+    let name = std::str::from_utf8(name).ok()?;
+    let (process, rest) = rest[1..].split_at(line(&rest[1..])?);
+    let content = if process.is_empty() { &rest[1..] } else { rest.get(2..).unwrap_or_default() };
+    let found = if process.contains(&b')') {
+        proc::start_time(process).filter(|_| !proc::is_zombie(process))
+    } else {
+        std::str::from_utf8(process).ok().and_then(bsd::start)
+    };
+    token::holder(name, content, token::names(name, boot, found))
 }
 
 /// Reads lines of sha256sum(1); one that begins with a backslash has its backslashes doubled.
@@ -246,6 +283,52 @@ mod tests {
         ] {
             assert_eq!(microseconds(said), expected, "{said}");
         }
+    }
+
+    #[test]
+    fn a_lock_is_taken_or_somebody_has_it() {
+        let token = "token /home/bee/.local/state/unitbee/lock/apply@gpu1/7.1.b.n.5.ann";
+        let (fence, _) = parse_taken(&query([]), &[(token, b""), ("facts", FACTS)]).unwrap();
+        assert_eq!(fence.token().rel, "home/bee/.local/state/unitbee/lock/apply@gpu1/7.1.b.n.5.ann");
+        let busy = parse_taken(&query([]), &[("busy 9 7.1.b.n.5.ann%20x", b"")]);
+        let Err(Fault::Busy(Some(holder), 9)) = busy else { panic!("{busy:?}") };
+        assert_eq!((holder.owner.as_str(), holder.since), ("ann x", Some(5)));
+        let busy = parse_taken(&query([]), &[("busy 9 7.1.b.n", b"bob")]);
+        assert!(matches!(&busy, Err(Fault::Busy(Some(holder), 9)) if holder.owner == "bob"), "{busy:?}");
+        assert_eq!(parse_taken(&query([]), &[("busy 9 ", b"")]), Err(Fault::Busy(None, 9)));
+        for records in [&[][..], &[("facts", FACTS)], &[("token x", b""), ("facts", FACTS)], &[(token, b"")]] {
+            assert!(matches!(parse_taken(&query([]), records), Err(Fault::Garbled(_))), "{records:?}");
+        }
+    }
+
+    #[test]
+    fn a_holder_is_alive_when_it_is_the_same_process() {
+        let ask = |content: &[u8]| match parse(
+            &query([Ask::Locked("apply".into())]),
+            &[("facts", FACTS), ("locked", content)],
+        ) {
+            Ok(Observation { mut answers, .. }) => answers.remove(0),
+            Err(fault) => panic!("{fault:?}"),
+        };
+        let boot = "704b1b77-eb5f-4ce4-ae49-feb58fcf5073";
+        let stat = "77 (a) b) S 1 77 77 0 -1 4194560 5 0 0 0 1 2 0 0 20 0 1 0 987654 1 2\n";
+        let ps = "S+   Sat Nov 21 01:05:09 2026\n";
+        for (token, process, alive) in [
+            (format!("77.987654.{boot}.n.5.ann"), stat, true),
+            (format!("77.987655.{boot}.n.5.ann"), stat, false),
+            (format!("77.987654.{boot}.n.5.ann"), "", false),
+            (format!("77.987654.{boot}.n.5.ann"), &stat.replace(") S ", ") Z "), false),
+            ("77.987654.another.n.5.ann".to_owned(), stat, false),
+            (format!("77.210105092026.{boot}.n.5.ann"), ps, true),
+            (format!("77.1.{boot}.n.5.ann"), ps, false),
+            (format!("77.1.{boot}.n"), "", false),
+        ] {
+            let told = format!("{token}\n{process}\nann\n");
+            let Answer::Locked(Some(holder)) = ask(told.as_bytes()) else { panic!("{told}") };
+            assert_eq!((holder.owner.as_str(), &holder.token, holder.alive), ("ann", &token, alive), "{told}");
+        }
+        assert_eq!(ask(b""), Answer::Locked(None));
+        assert_eq!(ask(b"free\n\n"), Answer::Locked(None));
     }
 
     #[test]
