@@ -15,11 +15,13 @@ folder() {
     '') ;;
     *) folder "${1%/*}" "$2" ;;
   esac
+  made=$1$nl$made
+  # Where we are killed, the next change finds there what to remove.
+  [ -z "$stage" ] || printf '%s' "$made" >"$stage/made"
   case $2,$1/ in
     private,*/unitbee/*) words=$(mkdir -m 700 "$1" 2>&1) ;;
     *) words=$(mkdir "$1" 2>&1) ;;
   esac || [ -d "$1" ] || fail "make folder $1" "$words"
-  made=$1$nl$made
 }
 
 # Removes what was not meant to stay: the folders that we made only where they are still empty.
@@ -54,14 +56,19 @@ sweep() {
   IFS=$nl
   set -f
   for entry in $left; do
+    [ ! -f "$entry/made" ] || made=$made$(cat "$entry/made")$nl
     rm -rf "$entry"
-    # The folder was made for it.
-    entry=${entry%/*}
-    while rmdir "$entry"; do
-      entry=${entry%/*}
-      case $entry in */unitbee | */unitbee/*) ;; *) break ;; esac
+    while entry=${entry%/*}; do
+      case $entry in
+        */unitbee | */unitbee/*) made=$made$entry$nl ;;
+        *) break ;;
+      esac
     done
   done
+  # Folders that were made for what did not come; those that hold something stay.
+  # shellcheck disable=SC2086
+  [ -z "$made" ] || rmdir $made
+  made=''
   unset IFS
   set +f
 }
@@ -89,8 +96,9 @@ append() {
     mkdir -p "${path%/*}" || exit
     [ -z "$(find "$path" -prune -size +2048 2>/dev/null)" ] || mv -f "$path" "$path.1" || exit
     # The disk may have been full in the middle of the last one.
-    [ -z "$(tail -c 1 "$path" 2>/dev/null)" ] || echo >>"$path" || exit
-    printf '%s\n' "$1" >>"$path"
+    [ -z "$(tail -c 1 "$path" 2>/dev/null)" ] || set -- "$nl$1"
+    # What is built into a shell does not always say why it cannot write.
+    printf '%s\n' "$1" | cat >>"$path"
   } 2>&1) || { mark "note append to $path" && printf '%s' "$words"; }
 }
 

@@ -33,7 +33,8 @@ is_dead() {
 
 # Removes what is there only while the lock is made, and folders that are empty.
 clean() {
-  { rm -rf "$fresh" && rmdir "$locks" && rmdir "$state/unitbee"; } 2>/dev/null
+  rm -rf "$fresh"
+  rmdir "$locks" "$state/unitbee" 2>/dev/null
 }
 
 # Makes the folder with a free token in it, at one stroke, unless it is there.
@@ -147,7 +148,11 @@ mark end 0
 
 # A beat may come before the watcher is ready to hear it, and must not end it.
 trap '' USR1
-watch </dev/null >/dev/null 2>&1 3>&- &
+# The redirection of a call would keep a copy of our output open, and whoever reads it would not see us end.
+{
+  exec </dev/null >/dev/null 2>&1 3>&-
+  watch
+} &
 watcher=$!
 while read -r _; do
   kill -USR1 "$watcher"

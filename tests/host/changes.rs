@@ -11,13 +11,13 @@ use camino::Utf8Path;
 use sha2::{Digest, Sha256};
 use unitbee::host::{Base, Batch, Changed, Content, Host, HostError, HostPath, Put, Query};
 
-use crate::world::{alone, listing, peak, run, skip};
+use crate::world::{Mount, alone, listing, peak, run, skip};
 
-fn at(path: impl AsRef<Utf8Path>) -> HostPath {
+pub(crate) fn at(path: impl AsRef<Utf8Path>) -> HostPath {
     HostPath::new(Base::Root, path.as_ref().strip_prefix("/").unwrap())
 }
 
-fn put(path: impl AsRef<Utf8Path>, mode: u32, content: impl AsRef<[u8]>) -> Put {
+pub(crate) fn put(path: impl AsRef<Utf8Path>, mode: u32, content: impl AsRef<[u8]>) -> Put {
     Put { path: at(path), mode, content: Content::Bytes(content.as_ref().to_vec()) }
 }
 
@@ -27,11 +27,11 @@ fn file(path: impl AsRef<Utf8Path>, mode: u32, source: &Utf8Path) -> Put {
     Put { path: at(path), mode, content: Content::File { path: source.to_owned(), len: bytes.len() as u64, sha256 } }
 }
 
-async fn change(host: &Arc<dyn Host>, batch: Batch) -> Result<Changed, HostError> {
+pub(crate) async fn change(host: &Arc<dyn Host>, batch: Batch) -> Result<Changed, HostError> {
     host.change(&batch, &|_| ()).await
 }
 
-fn puts(puts: impl Into<Vec<Put>>) -> Batch {
+pub(crate) fn puts(puts: impl Into<Vec<Put>>) -> Batch {
     Batch { puts: puts.into(), ..Batch::default() }
 }
 
@@ -188,23 +188,6 @@ fn a_change_that_fails_leaves_nothing_behind() {
             assert_eq!((listing(&place), listing(&world.home())), before);
         }
     });
-}
-
-/// A file system of a size and kind, unmounted with the value.
-struct Mount(camino::Utf8PathBuf);
-
-impl Mount {
-    fn new(path: &Utf8Path, options: &str) -> Option<Self> {
-        let mounted =
-            Process::new("mount").args(["-t", "tmpfs", "-o", options, "unitbee-test", path.as_str()]).output();
-        mounted.is_ok_and(|output| output.status.success()).then(|| Self(path.to_owned()))
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        drop(Process::new("umount").arg(&self.0).output());
-    }
 }
 
 #[test]

@@ -9,10 +9,12 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use unitbee::host::{
-    self, Answer, Ask, Base, Batch, Command, Content, End, Endpoint, Facts, Host, HostError, HostPath, Options, Put,
-    Query,
+    self, Answer, Append, Ask, Base, Batch, Command, Content, End, Endpoint, Facts, Host, HostError, HostPath, Options,
+    Put, Query,
 };
 
+use crate::changes::puts;
+use crate::leftovers::{files, killed, killer, steps};
 use crate::world::{eventually, skip, taken};
 
 const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
@@ -134,9 +136,94 @@ async fn everything(host: &Arc<dyn Host>) -> Facts {
     pipe.stdout.read_to_string(&mut said).await.unwrap();
     assert_eq!(said, "over");
 
-    let removes = vec![home("a b"), HostPath::new(Base::Data, "unitbee")];
-    host.change(&Batch { removes, ..Batch::default() }, &|_| ()).await.unwrap();
+    under_a_lock(host, &seen.facts.node).await;
+    let removes = vec![home("a b"), HostPath::new(Base::Data, "unitbee"), HostPath::new(Base::State, "unitbee/audit")];
+    let (lease, _) = taken(host, "bob").await;
+    let fence = Some(lease.fence().clone());
+    host.change(&Batch { removes, fence, ..Batch::default() }, &|_| ()).await.unwrap();
+    drop(lease);
+    drop(taken(host, "bob").await);
     seen.facts
+}
+
+/// What only a holder of the lock does.
+async fn under_a_lock(host: &Arc<dyn Host>, node: &str) {
+    let put = |base, rel: String| Put { path: HostPath::new(base, rel), mode: 0o600, content: Content::Bytes(vec![1]) };
+    let left = vec![
+        put(Base::Data, format!("unitbee/.new.{node}@x/3")),
+        put(Base::Data, format!("unitbee/store/y/.unitbee.{node}@x.0")),
+        put(Base::Config, format!("systemd/user/.unitbee.{node}@x.1")),
+        put(Base::Data, format!("unitbee/store/z/.unitbee.{node}.lan@x.0")),
+    ];
+    let asks = |left: &[Put]| left.iter().map(|put| Ask::Size(put.path.clone())).collect::<Vec<_>>();
+    let asks = [vec![Ask::Locked("apply".into())], asks(&left)].concat();
+    host.change(&Batch { puts: left, ..Batch::default() }, &|_| ()).await.unwrap();
+
+    let (lease, _) = taken(host, "ann, process 7").await;
+    let exchanges = host.exchanges();
+    lease.check(host.as_ref()).await.unwrap();
+    assert_eq!(host.exchanges(), exchanges);
+    let fence = lease.fence().clone();
+    let log = HostPath::new(Base::State, "unitbee/audit");
+    let line = |line: &str| Append { path: log.clone(), line: line.into() };
+    let appends = vec![line("one $HOME 'x' \\n"), line("two")];
+    let batch = Batch { appends, fence: Some(fence.clone()), ..Batch::default() };
+    assert_eq!(host.change(&batch, &|_| ()).await.unwrap().notes, Vec::<String>::new());
+    let command = Command::new("echo").arg("ran").fenced(&fence);
+    assert_eq!(host.run(&command).await.unwrap().stdout, b"ran\n");
+
+    let seen = host.query(&Query { asks: [asks, vec![Ask::File(log)]].concat() }).await.unwrap();
+    let [Answer::Locked(Some(holder)), sizes @ .., Answer::File(Some(log))] = &seen.answers[..] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((holder.owner.as_str(), holder.alive), ("ann, process 7", true));
+    assert_eq!(sizes, [None, None, None, Some(1)].map(Answer::Size));
+    assert_eq!((log.content.as_slice(), log.mode), (&b"one $HOME 'x' \\n\ntwo\n"[..], 0o600));
+
+    drop(lease);
+    let (next, _) = taken(host, "bob").await;
+    for lost in [host.change(&batch, &|_| ()).await.map(|_| ()), host.run(&command).await.map(|_| ())] {
+        assert!(matches!(lost, Err(HostError::LockLost { .. })), "{lost:?}");
+    }
+    drop(next);
+}
+
+/// Kills a change at each of its steps.
+async fn kill_changes(lab: &LabHost, host: &Arc<dyn Host>) {
+    lab.root("mkdir -m 777 /tmp/killer /tmp/killer/own");
+    let asks = ["tar", "mv"].map(|name| Ask::Program(name.into())).into();
+    let seen = host.query(&Query { asks }).await.unwrap();
+    let [Answer::Program(Some(tar)), Answer::Program(Some(mv))] = &seen.answers[..] else { panic!("{seen:?}") };
+    for (name, path) in [("tar", tar), ("mv", mv)] {
+        let script = killer(name, "/tmp/killer".into(), &format!("/tmp/killer/own/{name}"));
+        lab.root(&format!(
+            "cp -pP {path} /tmp/killer/own/{name}; rm {path}; cat >{path} <<'END'\n{script}END\nchmod 755 {path}"
+        ));
+    }
+    let found = || lab.root("cd /home/bee && find . | grep -v /lock | sort");
+    let (lease, _) = taken(host, "ann").await;
+    let fenced = |batch: Batch| Batch { fence: Some(lease.fence().clone()), ..batch };
+    host.change(&fenced(puts(files(1))), &|_| ()).await.unwrap();
+    let before = found();
+    for (program, at, is_renaming) in steps() {
+        lab.root(&format!("echo '{at}' >/tmp/killer/{program}.at; chmod 666 /tmp/killer/{program}.at"));
+        killed(host, 2, lease.fence()).await;
+        assert_ne!(found(), before, "{program} {at}: nothing to sweep");
+        host.change(&fenced(Batch::default()), &|_| ()).await.unwrap();
+        if is_renaming {
+            assert!(!found().contains("/.unitbee") && !found().contains("/.new"), "{program} {at}: {}", found());
+            let removes = ["store/sha2", "units/web/2"].map(|rel| HostPath::new(Base::Data, format!("unitbee/{rel}")));
+            host.change(&fenced(Batch { removes: removes.into(), ..puts(files(1)) }), &|_| ()).await.unwrap();
+        }
+        assert_eq!(found(), before, "{program} {at}");
+    }
+    let removes =
+        [(Base::Data, "unitbee"), (Base::State, "unitbee/registry"), (Base::Config, "systemd/user/web.service")];
+    let removes = removes.map(|(base, rel)| HostPath::new(base, rel)).into();
+    host.change(&fenced(Batch { removes, ..Batch::default() }), &|_| ()).await.unwrap();
+    drop(lease);
+    drop(taken(host, "ann").await);
+    lab.root(&format!("cp -pPf /tmp/killer/own/tar {tar}; cp -pPf /tmp/killer/own/mv {mv}; rm -r /tmp/killer"));
 }
 
 /// Runs `then` on a host of the lab that can do everything.
@@ -164,8 +251,8 @@ pub(crate) fn on_a_lab_host(
         then(&lab, &host, facts).await;
         let sleeping = || lab.root("grep -l '432[6]' /proc/[0-9]*/cmdline 2>/dev/null || :");
         eventually("nothing sleeps there any more", || sleeping().is_empty()).await;
-        let left = lab.root("find /home/bee -name '.unitbee*' -o -name '.new*' -o -name '*lock*'");
-        assert_eq!(left, "", "left behind");
+        let left = || lab.root("find /home/bee -name '.unitbee*' -o -name '.new*' -o -name '*lock*'");
+        eventually("nothing is left behind", || left().is_empty()).await;
     });
 }
 
@@ -173,6 +260,7 @@ pub(crate) fn on_a_lab_host(
 fn with_systemd(test: &str, suite: &str) {
     on_a_lab_host(test, suite, &["--suite", suite], async |lab, host, facts| {
         assert!(facts.systemd && facts.bus && !facts.linger, "{facts:?}");
+        kill_changes(lab, host).await;
         let cgroup = facts.cgroup.unwrap();
         assert!(cgroup.as_str().ends_with("/user.slice/user-1000.slice/user@1000.service"), "{cgroup}");
         let asks =
@@ -235,7 +323,8 @@ fn with_busybox_behind_dropbear() {
 
 #[test]
 fn with_the_programs_of_a_mac() {
-    on_a_lab_host("lab::with_the_programs_of_a_mac", "trixie", &["--kind", "mac"], async |_, _, facts| {
+    on_a_lab_host("lab::with_the_programs_of_a_mac", "trixie", &["--kind", "mac"], async |lab, host, facts| {
+        kill_changes(lab, host).await;
         assert!(!facts.systemd && !facts.bus && facts.cgroup.is_none(), "{facts:?}");
     });
 }

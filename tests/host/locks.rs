@@ -67,3 +67,24 @@ fn of_many_one_at_a_time_has_the_lock() {
         }
     });
 }
+
+/// An older version calls its token without a time and a name, and writes inside who it is.
+#[test]
+fn a_lock_of_an_older_version_counts() {
+    alone("locks::a_lock_of_an_older_version_counts", async |mut world| {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let node = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        let own = std::process::id();
+        // 0 is for who could not find out when it started; nobody started at 1.
+        let token =
+            |start| format!("home/.local/state/unitbee/lock/apply@{}/{own}.{start}.{}.x", node.trim(), boot.trim());
+        for host in world.both() {
+            let alive = world.file(&token(0), "ann@laptop, process 7");
+            let error = host.lock("apply", "bob", &Query::default()).await.unwrap_err();
+            assert_eq!(error.to_string(), format!("{} is busy: ann@laptop, process 7 is at work there", host.name()));
+            std::fs::rename(alive, world.folder.join(token(1))).unwrap();
+            drop(host.lock("apply", "bob", &Query::default()).await.unwrap());
+            drop(taken(&host, "cat").await);
+        }
+    });
+}

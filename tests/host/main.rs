@@ -5,10 +5,13 @@
 #![expect(clippy::print_stderr, reason = "what a test says must be seen")]
 #![expect(clippy::duration_suboptimal_units, reason = "seconds are easier to compare")]
 
+mod appends;
 mod changes;
+mod fences;
 mod forwarding;
 mod hostile;
 mod lab;
+mod leftovers;
 mod locks;
 mod mac;
 mod programs;

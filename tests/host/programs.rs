@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use unitbee::host::{Command, End, Endpoint, HostError};
 
-use crate::world::{alone, eventually, running, signal};
+use crate::world::{World, alone, eventually, running, signal};
 
 #[test]
 fn programs_get_their_words_and_give_their_bytes() {
@@ -199,6 +199,45 @@ fn a_forward_leads_to_a_socket_of_the_host() {
                 pipe.stdout.read_exact(&mut bytes).await.unwrap();
                 assert_eq!(&bytes, b"hello");
             }
+        }
+    });
+}
+
+/// Tells a test that it runs with signals that it was told to ignore.
+const IGNORES: &str = "UNITBEE_TEST_IGNORES";
+
+#[test]
+fn programs_begin_with_signals_at_their_default() {
+    const TEST: &str = "programs::programs_begin_with_signals_at_their_default";
+    alone(TEST, async |mut world| {
+        if std::env::var_os(IGNORES).is_none() {
+            let again = std::process::Command::new("sh")
+                .args(["-c", "trap '' HUP INT QUIT USR1; exec \"$0\" \"$@\""])
+                .arg(std::env::current_exe().unwrap())
+                .args([TEST, "--exact", "--nocapture"])
+                .env(IGNORES, "1")
+                .output()
+                .unwrap();
+            assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+            return;
+        }
+        let ignored = std::fs::read_to_string("/proc/self/status").unwrap();
+        assert!(ignored.lines().any(|line| line.starts_with("SigIgn:") && line.ends_with("1207")), "{ignored}");
+        let can_reset = World::local().run(&Command::new("env").args(["--default-signal", "true"])).await.unwrap();
+        // A shell cannot trap what it was told to ignore.
+        let script = "trap 'echo HUP' HUP; trap 'echo INT' INT; trap 'echo QUIT' QUIT; trap 'echo USR1' USR1
+            for signal in HUP INT QUIT USR1; do kill -s $signal $$; done";
+        let command = Command::new("sh").args(["-c", script]);
+        for host in world.both() {
+            if !host.is_local() && !can_reset.success() {
+                return crate::world::skip(TEST, "env(1) cannot reset signals");
+            }
+            let output = host.run(&command).await.unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), "HUP\nINT\nQUIT\nUSR1\n", "{}", host.name());
+            let mut said = String::new();
+            let mut pipe = host.pipe(&command).await.unwrap();
+            pipe.stdout.read_to_string(&mut said).await.unwrap();
+            assert_eq!(said, "HUP\nINT\nQUIT\nUSR1\n", "{}", host.name());
         }
     });
 }

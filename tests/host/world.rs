@@ -300,6 +300,23 @@ pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// A file system of a size and kind, unmounted with the value.
+pub(crate) struct Mount(Utf8PathBuf);
+
+impl Mount {
+    pub(crate) fn new(path: &Utf8Path, options: &str) -> Option<Self> {
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "unitbee-test", path.as_str()]).output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg(&self.0).output());
+    }
+}
+
 /// The most memory that this process had, in KiB.
 pub(crate) fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();

@@ -161,7 +161,9 @@ impl Drop for Held {
 
 /// Removes the folder of all locks, that `lock` is in, and the one above it where they are empty.
 fn remove_empty(lock: &Utf8Path) {
-    lock.ancestors().skip(1).take(2).take_while(|place| fs::remove_dir(place).is_ok()).for_each(drop);
+    for place in lock.ancestors().skip(1).take(2) {
+        fs::remove_dir(place).ok();
+    }
 }
 
 /// What this machine calls itself.

@@ -16,6 +16,9 @@ pub(super) const TEMPORARY: &str = ".unitbee.";
 /// Begins the names of folders in which a change of a distant host arrives; this machine may be one for somebody else.
 const STAGE: &str = ".new.";
 
+/// What is in such a folder beside files: the folders that the change made, the last one first.
+const MADE: &str = "made";
+
 /// How far down from its own folders this tool writes.
 const DEPTH: usize = 5;
 
@@ -50,14 +53,17 @@ pub(super) fn everything(dirs: &XdgDirs) {
     for place in places {
         find(&place, DEPTH, &mut left);
     }
+    let mut made = Vec::new();
     for path in left {
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        if removed.is_ok() {
-            // The folder was made for it.
-            let above = path.ancestors().skip(1);
-            let above = above.take_while(|folder| folder.components().any(|part| part.as_str() == "unitbee"));
-            above.take_while(|folder| fs::remove_dir(folder).is_ok()).for_each(drop);
-        }
+        let noted = fs::read_to_string(path.join(MADE)).unwrap_or_default();
+        made.extend(noted.lines().map(Utf8PathBuf::from));
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.ok();
+        let is_ours = |folder: &&Utf8Path| folder.components().any(|part| part.as_str() == "unitbee");
+        made.extend(path.ancestors().skip(1).take_while(is_ours).map(Utf8Path::to_owned));
+    }
+    // Folders that were made for what did not come; those that hold something stay.
+    for folder in made {
+        fs::remove_dir(folder).ok();
     }
 }
 
@@ -123,6 +129,7 @@ mod tests {
         let node = lock::node();
         let files = [
             (format!("data/unitbee/.new.{node}@x/3"), false),
+            (format!("data/unitbee/.new.{node}@x/made"), false),
             (format!("data/unitbee/.new.{node}.lan@x/3"), true),
             (format!("data/unitbee/store/abc/.unitbee.{node}@x.0"), false),
             (format!("data/unitbee/units/web/7/.unitbee.{node}@x.1"), false),
@@ -139,6 +146,10 @@ mod tests {
             fs::create_dir_all(home.join(name).parent().unwrap()).unwrap();
             fs::write(home.join(name), "").unwrap();
         }
+        fs::create_dir(home.join("config/systemd/user/web.service.d")).unwrap();
+        let made = format!("{home}/config/systemd/user/web.service.d\n{home}/config/systemd/user\n");
+        fs::write(home.join(format!("data/unitbee/.new.{node}@x/made")), made).unwrap();
+        fs::write(home.join("config/systemd/user/hers.service"), "").unwrap();
         for old in ["data/unitbee/.new.old", "data/unitbee/.unitbee.old"] {
             let opened = fs::File::open(home.join(old)).unwrap();
             opened.set_modified(SystemTime::now() - 2 * A_DAY).unwrap();
@@ -147,9 +158,12 @@ mod tests {
         for (name, stays) in files {
             assert_eq!(home.join(&name).exists(), stays, "{name}");
         }
-        for (folder, stays) in
-            [("data/unitbee/store", false), ("data/unitbee/units/web/7", false), ("config/systemd/user", true)]
-        {
+        for (folder, stays) in [
+            ("data/unitbee/store", false),
+            ("data/unitbee/units/web/7", false),
+            ("config/systemd/user", true),
+            ("config/systemd/user/web.service.d", false),
+        ] {
             assert_eq!(home.join(folder).exists(), stays, "{folder}");
         }
     }
