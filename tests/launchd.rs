@@ -144,11 +144,11 @@ fn what_does_not_run_is_told_with_its_reason() {
 
     let target = mac.load(&UnitSpec { restart: always, ..script("loop", "exit 3") });
     let looping = mac.status(&format!("gui/1000/{target}"), "state = spawn scheduled");
-    assert_eq!(looping.state, State::Backoff { reason: "exit code 3".to_owned(), restarts: looping.restarts });
+    assert_eq!(looping.state, State::Backoff { reason: "exited with code 3".to_owned(), restarts: looping.restarts });
 
     let target = mac.load(&UnitSpec { restart: never, ..script("once", "kill -SEGV $$") });
     let once = mac.status(&format!("gui/1000/{target}"), "last terminating signal = Segmentation fault: 11");
-    assert_eq!(once.state, State::Failed { reason: "killed by SIGSEGV".to_owned() });
+    assert_eq!(once.state, State::Failed { reason: "was killed by SIGSEGV".to_owned() });
 
     mac.sh("rm -r .local/state/unitbee/log", b"");
     let target = mac.load(&UnitSpec { restart: never, ..script("nolog", "exit 0") });

@@ -116,7 +116,7 @@ fn a_url_that_refuses_is_told_and_term_comes_next() {
 }
 
 fn health(port: u16, within: Duration) -> Health {
-    Health { url: url(port), expect: None, within, healthy_for: Duration::ZERO }
+    Health { url: Some(url(port)), expect: None, within, healthy_for: Duration::ZERO }
 }
 
 #[test]

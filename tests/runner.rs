@@ -211,7 +211,7 @@ fn a_program_that_cannot_be_run_is_told_at_once() {
         let text = fs::read_to_string(nest.at("web.sh")).unwrap();
         fs::write(nest.at("web.sh"), text.replace("'/bin/sh'", "'/no/such'")).unwrap();
         let (mut runner, answer) = nest.start();
-        assert_eq!(answer, "failed its program cannot be run (203)", "{}", nest.name);
+        assert_eq!(answer, "failed exited with code 203", "{}", nest.name);
         runner.wait().unwrap();
     });
 }

@@ -390,13 +390,15 @@ async fn start_all<'a>(
     let run = async |start: &Start| -> Result<Option<Up<'a>>, ApplyError> {
         let unit = start.unit.as_str();
         let Some(spec) = spec(unit) else { return Ok(None) };
-        let before = supervisor.status_of(unit).await?;
         let service = Service { host: host.as_ref(), supervisor, unit, health: spec.health.as_ref(), stop: &spec.stop };
-        if start.restart {
-            let stopped = Service { stop: &start.stop, ..service }.end().await?;
+        let launch = if start.restart {
+            let (stopped, launch) = service.replace(&start.stop).await?;
             events(Event::Stopped { unit: unit.to_owned(), by: stopped.by });
-        }
-        let started = service.start_from(before).await?;
+            launch
+        } else {
+            service.launch().await?
+        };
+        let started = service.gate(&launch, &|_| {}).await?;
         events(Event::Started { unit: unit.to_owned(), pid: started.pid });
         if let Some(after) = started.healthy_after {
             events(Event::Healthy { unit: unit.to_owned(), after });

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::service::{LifecycleError, Service, Started};
+use super::error::LifecycleError;
+use super::service::{Service, Started};
 use super::stop::Stopped;
-use crate::host::{Answer, Ask, Host, HostError, Query};
+use crate::host::{Answer, Ask, Facts, FileFound, Host, HostError, Query};
 use crate::service::record::Record;
-use crate::service::spec::{Health, Logs, Stop, UnitSpec};
-use crate::supervisor::{self, State, Supervisor, SupervisorError, SupervisorKind, UnitStatus, layout};
+use crate::service::render::header;
+use crate::service::spec::{Health, Logs, Scope, Stop, UnitSpec};
+use crate::supervisor::{self, State, Supervisor, SupervisorError, SupervisorKind, UnitFileKind, UnitStatus, layout};
 
 /// One installed service of one host, whichever supervisor runs it.
 ///
@@ -44,6 +46,29 @@ pub struct DaemonManager {
     health: Option<Health>,
     stop: Stop,
     logs: Logs,
+    ownership: Ownership,
+}
+
+/// Whose the file is that defines a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ownership {
+    /// unitbee wrote it; or it is empty, which is what is left of one of ours, and of nobody else's interest.
+    Ours,
+    /// Somebody else wrote it; its path.
+    Foreign(String),
+    /// It is not where it belongs; where that is. A unit may be defined elsewhere all the same.
+    Absent(String),
+}
+
+impl Ownership {
+    fn of(unit: &str, manager: SupervisorKind, file: Option<&(UnitFileKind, FileFound)>, facts: &Facts) -> Self {
+        let path = |kind: UnitFileKind| layout::absolute(&kind.path(unit), facts).unwrap_or_default().into_string();
+        match file {
+            Some((_, file)) if file.content.is_empty() || header::parse(&file.content).is_some() => Self::Ours,
+            Some((kind, _)) => Self::Foreign(path(*kind)),
+            None => Self::Absent(path(UnitFileKind::of(manager, Scope::User))),
+        }
+    }
 }
 
 /// What was asked of a [`DaemonManager`].
@@ -97,36 +122,44 @@ pub struct DaemonError {
 impl DaemonManager {
     /// Finds a unit and its supervisor on `host`. That there is no such unit shows with the first operation.
     pub async fn open(host: Arc<dyn Host>, unit: &str) -> Result<Self, SupervisorError> {
-        let (supervisor, records) = connect(&host, &[unit.to_owned()], None).await?;
-        let spec = records.first().and_then(Option::as_ref).map(|record| &record.spec);
-        Ok(Self::of(host, Arc::new(supervisor), unit, spec))
+        let (supervisor, mut found) = connect(&host, &[unit.to_owned()], None).await?;
+        let (record, ownership) = found.pop().unwrap_or((None, Ownership::Ours));
+        let spec = record.as_ref().map(|record| &record.spec);
+        Ok(Self::of(host, Arc::new(supervisor), unit, spec, ownership))
     }
 
-    /// The same for many units in one exchange; they share one supervisor, `wish` where one is wished for. A spec is
+    /// The same for many units in one exchange; they share one supervisor, `requested` where one is requested. A spec is
     /// what counts where the host has no record of how the unit was installed.
     pub async fn open_all(
         host: &Arc<dyn Host>,
         units: &[(String, Option<&UnitSpec>)],
-        wish: Option<SupervisorKind>,
+        requested: Option<SupervisorKind>,
     ) -> Result<Vec<Self>, SupervisorError> {
         let names: Vec<String> = units.iter().map(|(unit, _)| unit.clone()).collect();
-        let (supervisor, records) = connect(host, &names, wish).await?;
+        let (supervisor, found) = connect(host, &names, requested).await?;
         let supervisor = Arc::new(supervisor);
-        let daemon = |((unit, spec), record): (&(String, Option<&UnitSpec>), Option<Record>)| {
+        let daemon = |((unit, spec), (record, ownership)): (&(String, Option<&UnitSpec>), Found)| {
             let spec = record.as_ref().map(|record| &record.spec).or(*spec);
-            Self::of(Arc::clone(host), Arc::clone(&supervisor), unit, spec)
+            Self::of(Arc::clone(host), Arc::clone(&supervisor), unit, spec, ownership)
         };
-        Ok(units.iter().zip(records).map(daemon).collect())
+        Ok(units.iter().zip(found).map(daemon).collect())
     }
 
-    fn of(host: Arc<dyn Host>, supervisor: Arc<Supervisor>, unit: &str, spec: Option<&UnitSpec>) -> Self {
+    fn of(
+        host: Arc<dyn Host>,
+        supervisor: Arc<Supervisor>,
+        unit: &str,
+        spec: Option<&UnitSpec>,
+        ownership: Ownership,
+    ) -> Self {
         let health = spec.and_then(|spec| spec.health.clone());
         let stop = spec.map(|spec| spec.stop.clone()).unwrap_or_default();
         let logs = spec.map(|spec| spec.logs).unwrap_or_default();
-        Self { host, supervisor, unit: unit.to_owned(), health, stop, logs }
+        Self { host, supervisor, unit: unit.to_owned(), health, stop, logs, ownership }
     }
 
-    /// Every verb that there is, with what it needs to know of this unit.
+    /// The verbs that there are, with what they need to know of this unit. Those that change something are only for a unit
+    /// that is [`owned`](Self::owned).
     #[must_use]
     pub fn service(&self) -> Service<'_> {
         Service {
@@ -138,6 +171,32 @@ impl DaemonManager {
         }
     }
 
+    /// The same for a unit that unitbee installed.
+    ///
+    /// # Errors
+    ///
+    /// [`LifecycleError::Foreign`] for a unit that a file of somebody else defines.
+    pub async fn owned(&self) -> Result<Service<'_>, LifecycleError> {
+        let foreign = match &self.ownership {
+            Ownership::Ours => None,
+            Ownership::Foreign(path) => Some(path.clone()),
+            Ownership::Absent(expected) => {
+                let status = self.supervisor.status_of(&self.unit).await;
+                let status = status.map_err(|source| self.not_done("look at", source))?;
+                // A file of ours that was removed, but that the manager still has loaded, was where it belongs; and a mask
+                // defines nothing.
+                status.fragment.filter(|path| status.installed && path != expected && path != "/dev/null")
+            }
+        };
+        match foreign {
+            None => Ok(self.service()),
+            Some(path) => {
+                let (unit, host) = (self.unit.clone(), self.host.name().to_owned());
+                Err(LifecycleError::Foreign { unit, host, path })
+            }
+        }
+    }
+
     /// Unit name without suffix.
     #[must_use]
     pub fn unit(&self) -> &str {
@@ -146,19 +205,21 @@ impl DaemonManager {
 
     /// Starts it and waits until the new process is healthy; one that runs already is left alone.
     pub async fn start(&self) -> Result<Started, DaemonError> {
-        self.service().start().await.map_err(self.failed(Operation::Start))
+        let done = async { self.owned().await?.start().await };
+        done.await.map_err(self.failed(Operation::Start))
     }
 
     /// Ends it down the stop ladder and proves that nothing of it is left.
     pub async fn stop(&self) -> Result<Stopped, DaemonError> {
-        self.service().stop().await.map_err(self.failed(Operation::Stop))
+        let done = async { self.owned().await?.stop().await };
+        done.await.map_err(self.failed(Operation::Stop))
     }
 
     /// Ends it by KILL at once, and keeps it ended, where [`stop`](Self::stop) would ask first.
     pub async fn kill(&self) -> Result<Stopped, DaemonError> {
         let at_once = Stop { url: None, drain: Duration::ZERO, term: Duration::ZERO };
-        let service = Service { stop: &at_once, ..self.service() };
-        service.stop().await.map_err(self.failed(Operation::Kill))
+        let done = async { Service { stop: &at_once, ..self.owned().await? }.stop().await };
+        done.await.map_err(self.failed(Operation::Kill))
     }
 
     /// What its supervisor says of it.
@@ -169,14 +230,14 @@ impl DaemonManager {
 
     /// Ends it down the stop ladder and starts it again.
     pub async fn restart(&self) -> Result<Started, DaemonError> {
-        let done = self.service().restart().await.map_err(self.failed(Operation::Restart))?;
-        Ok(done.1)
+        let done = async { self.owned().await?.restart().await };
+        Ok(done.await.map_err(self.failed(Operation::Restart))?.1)
     }
 
     /// Waits until it is healthy, or runs where no health is declared, for at most `within`; does nothing to it.
     pub async fn wait_ready(&self, within: Duration) -> Result<(), DaemonError> {
-        let health = self.health.clone().map(|health| Health { within, ..health });
-        let service = Service { health: health.as_ref(), ..self.service() };
+        let health = Health { within, ..self.health.clone().unwrap_or_default() };
+        let service = Service { health: Some(&health), ..self.service() };
         service.wait().await.map(drop).map_err(self.failed(Operation::WaitReady))
     }
 
@@ -212,21 +273,25 @@ impl DaemonManager {
     }
 }
 
-/// The supervisor of units, and what is recorded of each; in one exchange.
+/// What is recorded of a unit, and whose it is.
+type Found = (Option<Record>, Ownership);
+
+/// The supervisor of units, and what is known of each; in one exchange.
 async fn connect(
     host: &Arc<dyn Host>,
     units: &[String],
-    wish: Option<SupervisorKind>,
-) -> Result<(Supervisor, Vec<Option<Record>>), SupervisorError> {
-    let mut asks = SupervisorKind::ask_installed(units);
+    requested: Option<SupervisorKind>,
+) -> Result<(Supervisor, Vec<Found>), SupervisorError> {
+    let mut asks = SupervisorKind::ask_files(units);
     asks.extend(units.iter().map(|unit| Ask::File(layout::current_spec(unit))));
     let (observation, approach) = supervisor::query(host, &Query { asks }).await?;
+    let facts = &observation.facts;
     let mut answers = observation.answers.into_iter();
-    let manager = SupervisorKind::read_installed(&observation.facts, wish, units.len(), &mut answers).manager;
-    let supervisor = Supervisor::connect_by(approach, Arc::clone(host), &observation.facts, manager).await?;
-    let record = |answer| match answer {
-        Answer::File(Some(file)) => Record::parse(&file.content),
-        _ => None,
+    let (choice, files) = SupervisorKind::read_files(facts, requested, units.len(), &mut answers);
+    let supervisor = Supervisor::connect_by(approach, Arc::clone(host), facts, choice.manager).await?;
+    let found = |((unit, file), answer): ((&String, Option<(UnitFileKind, FileFound)>), Answer)| {
+        let record = if let Answer::File(Some(file)) = answer { Record::parse(&file.content) } else { None };
+        (record, Ownership::of(unit, choice.manager, file.as_ref(), facts))
     };
-    Ok((supervisor, answers.map(record).collect()))
+    Ok((supervisor, units.iter().zip(files).zip(answers).map(found).collect()))
 }

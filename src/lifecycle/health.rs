@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::http::{Http, HttpError};
 use crate::host::{Host, printable};
-use crate::service::spec::Health;
+use crate::service::spec::{Health, HttpUrl};
 
 /// How long one probe may take.
 pub const PROBE: Duration = Duration::from_secs(3);
@@ -45,33 +45,40 @@ pub struct NotHealthy {
 /// Probes one health URL.
 #[derive(Debug)]
 pub struct Prober<'a> {
-    health: &'a Health,
+    url: &'a HttpUrl,
+    expect: Option<&'a str>,
     http: Http<'a>,
 }
 
 impl<'a> Prober<'a> {
-    /// Opens the way to the URL; the service need not listen yet.
-    pub async fn open(host: &'a dyn Host, health: &'a Health) -> Result<Self, HttpError> {
-        Ok(Self { health, http: Http::open(host, &health.url).await? })
+    /// Opens a route to the URL; the service need not listen yet. The answer must hold the text `expect`, if there is one.
+    pub async fn open(host: &'a dyn Host, url: &'a HttpUrl, expect: Option<&'a str>) -> Result<Self, HttpError> {
+        Ok(Self { url, expect, http: Http::open(host, url).await? })
     }
 
-    /// Probes once, for at most `within`. An error says nothing of the service: there is no way to its URL.
+    /// The URL.
+    #[must_use]
+    pub fn url(&self) -> &HttpUrl {
+        self.url
+    }
+
+    /// Probes once, for at most `within`. An error says nothing of the service: there is no route to its URL.
     pub async fn probe(&self, within: Duration) -> Result<Probe, HttpError> {
         match self.http.get(within).await {
             Ok(reply) => Ok(self.judge(reply.status, &reply.body)),
-            Err(error @ (HttpError::Barred { .. } | HttpError::Way { .. })) => Err(error),
+            Err(error @ (HttpError::Barred { .. } | HttpError::Route { .. })) => Err(error),
             Err(error) => Ok(Probe::Unhealthy(in_one_line(&error))),
         }
     }
 
     fn judge(&self, status: u16, body: &[u8]) -> Probe {
         if !(200..300).contains(&status) {
-            return Probe::Unhealthy(format!("{} answered {status}", self.health.url));
+            return Probe::Unhealthy(format!("{} answered {status}", self.url));
         }
-        match &self.health.expect {
-            Some(text) if !String::from_utf8_lossy(body).contains(text.as_str()) => {
+        match self.expect {
+            Some(text) if !String::from_utf8_lossy(body).contains(text) => {
                 let start = printable(&body[..body.len().min(80)]);
-                Probe::Unhealthy(format!("{} answered {status} without {text:?}: {start:?}", self.health.url))
+                Probe::Unhealthy(format!("{} answered {status} without {text:?}: {start:?}", self.url))
             }
             _ => Probe::Healthy,
         }
@@ -105,20 +112,20 @@ pub fn pauses() -> impl Iterator<Item = Duration> {
 ///
 /// let host = unitbee::host::open("gpu1", "bee@gpu1", &unitbee::host::Options::default());
 /// let health = Health {
-///     url: HttpUrl::parse("http://127.0.0.1:8080/health")?,
-///     expect: None,
+///     url: Some(HttpUrl::parse("http://127.0.0.1:8080/health")?),
 ///     within: Duration::from_secs(60),
-///     healthy_for: Duration::ZERO,
+///     ..Health::default()
 /// };
-/// let took = unitbee::lifecycle::poll_until_healthy(host.as_ref(), &health).await?;
-/// eprintln!("healthy after {took:?}");
+/// let elapsed = unitbee::lifecycle::poll_until_healthy(host.as_ref(), &health).await?;
+/// eprintln!("healthy after {elapsed:?}");
 /// # Ok(())
 /// # }
 /// ```
 pub async fn poll_until_healthy(host: &dyn Host, health: &Health) -> Result<Duration, PollError> {
     let begun = Instant::now();
     let deadline = begun + health.within;
-    let prober = Prober::open(host, health).await?;
+    let url = health.url.as_ref().ok_or(PollError::NoUrl)?;
+    let prober = Prober::open(host, url, health.expect.as_deref()).await?;
     let mut pauses = pauses();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -138,7 +145,10 @@ pub async fn poll_until_healthy(host: &dyn Host, health: &Health) -> Result<Dura
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PollError {
-    /// It had its time.
+    /// There is nothing to ask.
+    #[error("there is no health URL")]
+    NoUrl,
+    /// It did not get healthy in time.
     #[error(transparent)]
     NotHealthy(#[from] NotHealthy),
     /// The URL cannot be reached at all.

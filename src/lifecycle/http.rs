@@ -25,25 +25,25 @@ const DOUBT: Duration = Duration::from_secs(1);
 /// How much of an answer is looked at.
 const BODY: usize = 64 << 10;
 
-/// A way to send requests to one URL; each request makes a connection of its own, since only a fresh one proves that
+/// Sends requests to one URL; each request makes a connection of its own, since only a fresh one proves that
 /// somebody listens now.
 #[derive(Debug)]
 pub struct Http<'a> {
     host: &'a dyn Host,
     url: HttpUrl,
-    /// One request at a time: what one of them learns of the way counts for the next.
-    road: Mutex<Road>,
+    /// One request at a time: what one of them learns of the route counts for the next.
+    route: Mutex<Route>,
 }
 
 /// How the URL is reached.
 #[derive(Debug)]
-struct Road {
+struct Route {
     client: Client,
-    way: Way,
+    via: Via,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Via {
     /// From here.
     Direct,
     /// Through a forward, which is kept open; whether it ever let a byte through.
@@ -66,8 +66,8 @@ pub struct Reply {
 #[non_exhaustive]
 pub enum HttpError {
     /// The host cannot be reached, or lets nothing through.
-    #[error("open a way to {url}")]
-    Way {
+    #[error("open a route to {url}")]
+    Route {
         /// URL.
         url: String,
         /// Cause.
@@ -120,7 +120,7 @@ impl HttpError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Way { source, .. } => source.hint(),
+            Self::Route { source, .. } => source.hint(),
             Self::Barred { host, .. } => Some(format!(
                 "`AllowTcpForwarding local` in sshd_config of {host}, or bash, python3 or nc there, lets unitbee ask"
             )),
@@ -130,19 +130,19 @@ impl HttpError {
 }
 
 impl<'a> Http<'a> {
-    /// Opens a way to `url` on `host`.
+    /// Opens a route to `url` on `host`.
     pub async fn open(host: &'a dyn Host, url: &HttpUrl) -> Result<Self, HttpError> {
-        let (mut way, mut socket) = (Way::Direct, None);
+        let (mut via, mut socket) = (Via::Direct, None);
         if !host.is_local() && url.is_loopback() {
             let to = Endpoint::Tcp { host: url.host().to_owned(), port: url.port() };
-            let open = host.forward(&to).await.map_err(|source| HttpError::Way { url: url.to_string(), source })?;
+            let open = host.forward(&to).await.map_err(|source| HttpError::Route { url: url.to_string(), source })?;
             if let Endpoint::Unix(path) = &open.here {
                 socket = Some(path.clone());
             }
-            way = Way::Forward { _open: open, proven: false };
+            via = Via::Forward { _open: open, proven: false };
         }
-        let road = Road { client: client(url, socket.as_deref())?, way };
-        Ok(Self { host, url: url.clone(), road: Mutex::new(road) })
+        let route = Route { client: client(url, socket.as_deref())?, via };
+        Ok(Self { host, url: url.clone(), route: Mutex::new(route) })
     }
 
     /// Sends GET and waits for the answer.
@@ -156,19 +156,19 @@ impl<'a> Http<'a> {
     }
 
     async fn send(&self, request: impl Fn(&Client) -> RequestBuilder, within: Duration) -> Result<Reply, HttpError> {
-        let reply = async { self.reply(&mut *self.road.lock().await, request).await };
+        let reply = async { self.reply(&mut *self.route.lock().await, request).await };
         let late = |_| HttpError::Timeout { url: self.url.to_string(), within };
         tokio::time::timeout(within, reply).await.map_err(late)?
     }
 
-    async fn reply(&self, road: &mut Road, request: impl Fn(&Client) -> RequestBuilder) -> Result<Reply, HttpError> {
-        match &mut road.way {
-            Way::Direct => exchange(request(&road.client))
+    async fn reply(&self, route: &mut Route, request: impl Fn(&Client) -> RequestBuilder) -> Result<Reply, HttpError> {
+        match &mut route.via {
+            Via::Direct => exchange(request(&route.client))
                 .await
                 .map_err(|source| if is_refused(&source) { self.refused() } else { self.broken(source) }),
-            Way::Relay(relay) => self.relayed(relay, request(&road.client)).await,
-            Way::Forward { proven, .. } => {
-                let asked = exchange(request(&road.client));
+            Via::Relay(relay) => self.relayed(relay, request(&route.client)).await,
+            Via::Forward { proven, .. } => {
+                let asked = exchange(request(&route.client));
                 tokio::pin!(asked);
                 let doubt = async {
                     tokio::time::sleep(DOUBT).await;
@@ -194,10 +194,10 @@ impl<'a> Http<'a> {
                     return Err(self.broken(source));
                 }
                 debug!(host = self.host.name(), url = %self.url, "sshd lets nobody through: a program on the host will");
-                let relay = Relay::open(self.url.host(), self.url.port()).map_err(|source| self.no_way(source))?;
+                let relay = Relay::open(self.url.host(), self.url.port()).map_err(|source| self.no_route(source))?;
                 let client = client(&self.url, Some(relay.here()))?;
                 let reply = self.relayed(&relay, request(&client)).await;
-                *road = Road { client, way: Way::Relay(relay) };
+                *route = Route { client, via: Via::Relay(relay) };
                 reply
             }
         }
@@ -210,7 +210,7 @@ impl<'a> Http<'a> {
                 reply => reply.map_err(|source| self.broken(source)),
             },
             fault = relay.serve(self.host) => Err(match fault {
-                RelayFault::Host(source) => self.no_way(source),
+                RelayFault::Host(source) => self.no_route(source),
                 source => HttpError::Barred { host: self.host.name().to_owned(), url: self.url.to_string(), source },
             }),
         }
@@ -218,7 +218,7 @@ impl<'a> Http<'a> {
 
     async fn somebody_listens(&self) -> Result<bool, HttpError> {
         let query = Query { asks: vec![Ask::Listening(self.url.port())] };
-        let seen = self.host.query(&query).await.map_err(|source| self.no_way(source))?;
+        let seen = self.host.query(&query).await.map_err(|source| self.no_route(source))?;
         Ok(seen.answers.contains(&Answer::Listening(true)))
     }
 
@@ -230,8 +230,8 @@ impl<'a> Http<'a> {
         HttpError::Broken { url: self.url.to_string(), source: source.without_url() }
     }
 
-    fn no_way(&self, source: HostError) -> HttpError {
-        HttpError::Way { url: self.url.to_string(), source }
+    fn no_route(&self, source: HostError) -> HttpError {
+        HttpError::Route { url: self.url.to_string(), source }
     }
 }
 

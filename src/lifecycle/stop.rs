@@ -16,10 +16,13 @@ use crate::service::spec::Stop;
 use crate::supervisor::{State, Supervisor, SupervisorError, UnitStatus, Whom};
 
 /// How long a process may take to vanish after KILL; only one stuck in the kernel takes longer.
-const AFTER_KILL: Duration = Duration::from_secs(10);
+pub(super) const AFTER_KILL: Duration = Duration::from_secs(10);
 
-/// Longest that the shutdown URL may take to answer; the drain goes on after it.
+/// Longest that the shutdown URL may take to answer; the time to drain is running meanwhile.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// The least time that it has for that, however short the time to drain is.
+const LEAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// The step of the ladder that ended a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -27,9 +30,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 pub enum StoppedBy {
     /// Nothing ran.
     Already,
-    /// It ended after its shutdown URL was asked.
+    /// It exited after a POST to its shutdown URL.
     Url,
-    /// It ended after TERM.
+    /// It exited after TERM.
     Term,
     /// It had to be killed.
     Kill,
@@ -40,9 +43,9 @@ pub enum StoppedBy {
 pub struct Stopped {
     /// The step that did it.
     pub by: StoppedBy,
-    /// From the first step to the proof.
+    /// From the first step to the proof; of a unit that was replaced, to the start of the next run.
     #[serde(skip)]
-    pub took: Duration,
+    pub elapsed: Duration,
     /// Why a step before it was skipped.
     pub note: Option<String>,
 }
@@ -60,7 +63,7 @@ pub enum StopError {
         source: SupervisorError,
     },
     /// We are one of its processes.
-    #[error("stop {unit} on {host}: this program runs in it, and would end before the work is done")]
+    #[error("cannot stop {unit} on {host}: this program runs in it and would be stopped before the work is done")]
     Own {
         /// Unit.
         unit: String,
@@ -92,7 +95,7 @@ impl StopError {
         match self {
             Self::Supervisor { source, .. } => source.hint(),
             Self::Own { .. } => {
-                Some("run it from another shell, or over SSH; a service that just ends is started again".to_owned())
+                Some("run it from another shell, or over SSH; a service that just exits is started again".to_owned())
             }
             Self::Process { source, .. } => source.hint(),
             Self::NotEmpty { pids, .. } => pids.first().map(|pid| {
@@ -116,7 +119,7 @@ impl StopError {
 /// let facts = host.query(&Query::default()).await?.facts;
 /// let supervisor = Supervisor::connect(host.clone(), &facts).await?;
 /// let stopped = unitbee::lifecycle::graceful_shutdown(host.as_ref(), &supervisor, "llm-8080", &Stop::default()).await?;
-/// eprintln!("ended by {:?} after {:?}", stopped.by, stopped.took);
+/// eprintln!("ended by {:?} after {:?}", stopped.by, stopped.elapsed);
 /// # Ok(())
 /// # }
 /// ```
@@ -140,20 +143,12 @@ pub async fn graceful_shutdown(
                 by = StoppedBy::Kill;
             }
         }
-        return Ok(Stopped { by, took: begun.elapsed(), note: None });
+        return Ok(Stopped { by, elapsed: begun.elapsed(), note: None });
     }
 
-    let asked = match &stop.url {
-        Some(url) => ask(host, url).await.map(|()| true),
-        None => Ok(false),
-    };
-    let (by_url, note) = match asked {
-        Ok(true) => (wait_for_end(supervisor, unit, &before, stop.drain).await.map_err(failed)?, None),
-        Ok(false) => (false, None),
-        Err(reason) => (false, Some(reason)),
-    };
+    let (by_url, note) = ask_to_exit(host, supervisor, unit, &before, stop).await.map_err(failed)?;
 
-    // The time that it has begins when it has been told.
+    // Its time begins when it was told to stop.
     supervisor.begin_stop(unit).await.map_err(failed)?;
     let job = supervisor.stop(unit, stop.term + AFTER_KILL);
     tokio::pin!(job);
@@ -175,7 +170,7 @@ pub async fn graceful_shutdown(
         (false, true) => StoppedBy::Url,
         (false, false) => StoppedBy::Term,
     };
-    Ok(Stopped { by, took: begun.elapsed(), note })
+    Ok(Stopped { by, elapsed: begun.elapsed(), note })
 }
 
 /// Makes sure that we are no process of `unit`: whoever ends that ends us, and nobody is left to start it again.
@@ -189,21 +184,43 @@ pub async fn is_outside(host: &dyn Host, supervisor: &Supervisor, unit: &str) ->
     }
     let pids =
         supervisor.processes(unit).await.map_err(|source| StopError::Supervisor { unit: unit.into(), source })?;
-    if pids.contains(&std::process::id()) {
+    refuse_own(host, unit, &pids)
+}
+
+/// The same where the processes of the unit are known.
+pub(super) fn refuse_own(host: &dyn Host, unit: &str, pids: &[u32]) -> Result<(), StopError> {
+    if host.is_local() && pids.contains(&std::process::id()) {
         return Err(StopError::Own { unit: unit.to_owned(), host: host.name().to_owned() });
     }
     Ok(())
 }
 
 /// A unit between two restarts may be up again, too freshly to count as running: it has a process then.
-fn is_alive(status: &UnitStatus) -> bool {
+pub(super) fn is_alive(status: &UnitStatus) -> bool {
     status.pid.is_some() || matches!(status.state, State::Running { .. } | State::Starting | State::Stopping)
 }
 
+/// Asks a unit to exit by its stop URL, if there is one, and waits until its main process is gone: whether it is, and why
+/// this step was skipped.
+pub(super) async fn ask_to_exit(
+    host: &dyn Host,
+    supervisor: &Supervisor,
+    unit: &str,
+    before: &UnitStatus,
+    stop: &Stop,
+) -> Result<(bool, Option<String>), SupervisorError> {
+    let Some(url) = &stop.url else { return Ok((false, None)) };
+    let deadline = Instant::now() + stop.drain;
+    match ask(host, url, ANSWER.min(stop.drain.max(LEAST_ANSWER))).await {
+        Ok(()) => Ok((wait_for_end(supervisor, unit, before, deadline).await?, None)),
+        Err(reason) => Ok((false, Some(reason))),
+    }
+}
+
 /// Sends the POST. A connection that ends without an answer counts as heard: a daemon that exits at once does that.
-async fn ask(host: &dyn Host, url: &crate::service::spec::HttpUrl) -> Result<(), String> {
+async fn ask(host: &dyn Host, url: &crate::service::spec::HttpUrl, within: Duration) -> Result<(), String> {
     let http = Http::open(host, url).await.map_err(|error| error.to_string())?;
-    match http.post(ANSWER).await {
+    match http.post(within).await {
         Ok(reply) if (200..300).contains(&reply.status) => Ok(()),
         Ok(reply) => Err(format!("{url} answered {}", reply.status)),
         Err(HttpError::Broken { source, .. }) if !source.is_connect() => Ok(()),
@@ -217,9 +234,8 @@ async fn wait_for_end(
     supervisor: &Supervisor,
     unit: &str,
     before: &UnitStatus,
-    drain: Duration,
+    deadline: Instant,
 ) -> Result<bool, SupervisorError> {
-    let deadline = Instant::now() + drain;
     let mut watch = supervisor.watch(unit).await?;
     loop {
         let now = supervisor.status_of(unit).await?;
@@ -274,13 +290,13 @@ async fn prove_empty(supervisor: &Supervisor, unit: &str) -> Result<bool, StopEr
 pub async fn graceful_shutdown_by_pid(host: &dyn Host, pid: u32, stop: &Stop) -> Result<Stopped, StopError> {
     let begun = Instant::now();
     let failed = |source| StopError::Process { pid, source };
-    let done = |by, note| Ok(Stopped { by, took: begun.elapsed(), note });
+    let done = |by, note| Ok(Stopped { by, elapsed: begun.elapsed(), note });
     let Some(process) = process::find(host, pid).await.map_err(failed)? else {
         return done(StoppedBy::Already, None);
     };
     let mut note = None;
     if let Some(url) = &stop.url {
-        match ask(host, url).await {
+        match ask(host, url, ANSWER).await {
             Ok(()) if gone_within(host, &process, stop.drain).await.map_err(failed)? => {
                 return done(StoppedBy::Url, None);
             }

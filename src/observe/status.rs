@@ -280,7 +280,7 @@ async fn look(
         because: choice.why,
         lacks: choice.manager.lacks(),
         transport: supervisor.map(Supervisor::transport),
-        state: state.word(),
+        state: state.as_str(),
         reason: match state {
             State::Failed { reason } | State::Backoff { reason, .. } => Some(reason.clone()),
             _ => None,
@@ -309,9 +309,9 @@ struct Probing {
 
 fn begin_probe(host: &Arc<dyn Host>, subject: &UnitRef, found: &Found) -> Option<Probing> {
     let health = spec(subject, found)?.health.clone()?;
-    let (host, within) = (Arc::clone(host), health.within);
+    let (host, within, url) = (Arc::clone(host), health.within, health.url?);
     let probe = tokio::spawn(async move {
-        let prober = Prober::open(host.as_ref(), &health).await?;
+        let prober = Prober::open(host.as_ref(), &url, health.expect.as_deref()).await?;
         prober.probe(PROBE).await
     });
     Some(Probing { probe: AbortOnDropHandle::new(probe), within })

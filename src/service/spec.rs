@@ -46,7 +46,7 @@ pub struct UnitSpec {
     pub limits: Limits,
     /// What happens when it ends by itself.
     pub restart: Restart,
-    /// When it counts as healthy.
+    /// When it counts as healthy; [`Health::default`] where it is absent.
     pub health: Option<Health>,
     /// How it is ended.
     pub stop: Stop,
@@ -159,17 +159,36 @@ impl Default for Restart {
     }
 }
 
-/// When it counts as healthy.
+/// When it counts as healthy: its URL answers, or where it has none, it runs; and it goes on doing so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Answered with 2xx by a healthy service.
-    pub url: HttpUrl,
+    #[serde(default)]
+    pub url: Option<HttpUrl>,
     /// Text that the answer must hold.
     pub expect: Option<String>,
-    /// How long it may take from the start until it is healthy.
+    /// How long it may take from the start until it is healthy; without a URL, until it runs.
     pub within: Duration,
-    /// How long it must then stay so.
+    /// How long it must then stay so, as the same process.
     pub healthy_for: Duration,
+}
+
+impl Health {
+    /// How long a service may take to get healthy where the manifest does not say.
+    pub const WITHIN: Duration = Duration::from_mins(1);
+
+    /// How long a service must answer its URL where the manifest does not say.
+    pub const ANSWERING_FOR: Duration = Duration::from_secs(2);
+
+    /// How long a service without a URL must run where the manifest does not say. Many programs take about a second to find
+    /// out that they cannot work, and exit then: this has to be longer.
+    pub const RUNNING_FOR: Duration = Duration::from_millis(1500);
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { url: None, expect: None, within: Self::WITHIN, healthy_for: Self::RUNNING_FOR }
+    }
 }
 
 /// How it is ended: the URL is asked, then TERM, then KILL.

@@ -81,6 +81,10 @@ pub enum Refusal {
     Masked,
     /// The unit file cannot be used as it is.
     BadUnitFile,
+    /// The unit file is empty: a full disk or a power cut can leave that.
+    EmptyUnitFile,
+    /// The program of the unit is not there or cannot be executed.
+    NoProgram,
     /// The unit cannot do this: it has no way to reload, say.
     NotApplicable,
     /// The unit has no such process.
@@ -110,8 +114,8 @@ impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Systemd => "systemd is not its init",
-            Self::Launchd => "it is no Mac",
-            Self::Proc => "it is no Linux, which the runner needs",
+            Self::Launchd => "it does not run macOS",
+            Self::Proc => "it does not run Linux, which the runner needs",
             Self::UserManager => "systemd keeps none for a user who is not logged in",
             Self::StoppedManager => "it does not run, although linger is on",
             Self::SessionBus => "it has no session bus (package dbus-user-session)",
@@ -132,6 +136,7 @@ impl SupervisorError {
                 Refusal::BadUnitFile => Some(format!(
                     "`systemd-analyze --user verify {unit}.service` on the host names the line that it does not accept"
                 )),
+                Refusal::EmptyUnitFile | Refusal::NoProgram => Some(format!("`unitbee apply {unit}` writes it again")),
                 Refusal::NotApplicable => Some(format!("`unitbee restart {unit}` does it with a new process")),
                 Refusal::NoSuchProcess | Refusal::Other => None,
             },
@@ -153,7 +158,7 @@ impl SupervisorError {
     }
 
     /// What a supervisor that has no names for errors refuses.
-    pub(super) fn refused(host: &str, operation: &'static str, unit: &str, refusal: Refusal, detail: String) -> Self {
+    pub(crate) fn refused(host: &str, operation: &'static str, unit: &str, refusal: Refusal, detail: String) -> Self {
         Self::Refused { host: host.to_owned(), operation, unit: Some(unit.to_owned()), refusal, name: None, detail }
     }
 

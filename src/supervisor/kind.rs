@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Missing, SupervisorError, UnitFileKind};
-use crate::host::{Answer, Ask, Facts};
+use crate::host::{Answer, Ask, Facts, FileFound};
 
 /// A kind of service manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -43,12 +43,12 @@ impl SupervisorKind {
     /// All that there are.
     pub const ALL: [Self; 3] = [Self::Systemd, Self::Launchd, Self::Runner];
 
-    /// Decides for a host: what is wished, else systemd where it is the init or the user has its bus, launchd on macOS, the
+    /// Decides for a host: what is requested, else systemd where it is the init or the user has its bus, launchd on macOS, the
     /// runner everywhere else.
     #[must_use]
-    pub fn choose(facts: &Facts, wish: Option<Self>) -> Choice {
-        let (manager, why) = match wish {
-            Some(manager) => (manager, "it was asked for"),
+    pub fn choose(facts: &Facts, requested: Option<Self>) -> Choice {
+        let (manager, why) = match requested {
+            Some(manager) => (manager, "it was requested"),
             None if facts.systemd => (Self::Systemd, "systemd is the host's init"),
             None if facts.bus => (Self::Systemd, "the user has a bus"),
             None if facts.os == "Darwin" => (Self::Launchd, "the host runs macOS"),
@@ -70,9 +70,9 @@ impl SupervisorKind {
     /// The manager that units are under: the chosen one, unless all of them that are installed are under another.
     /// `installed` are the managers under which some unit has a definition.
     #[must_use]
-    pub fn of_installed(chosen: Choice, wish: Option<Self>, installed: &[Self]) -> Choice {
+    pub fn of_installed(chosen: Choice, requested: Option<Self>, installed: &[Self]) -> Choice {
         match installed.first() {
-            Some(other) if wish.is_none() && !installed.contains(&chosen.manager) => {
+            Some(other) if requested.is_none() && !installed.contains(&chosen.manager) => {
                 Choice { manager: *other, why: "the service is installed there" }
             }
             _ => chosen,
@@ -85,10 +85,16 @@ impl SupervisorKind {
         units.iter().flat_map(|unit| UnitFileKind::ALL.map(|kind| Ask::Size(kind.path(unit)))).collect()
     }
 
+    /// The same, with the files that define them.
+    #[must_use]
+    pub fn ask_files(units: &[String]) -> Vec<Ask> {
+        units.iter().flat_map(|unit| UnitFileKind::ALL.map(|kind| Ask::File(kind.path(unit)))).collect()
+    }
+
     /// Finds the manager of units from the answers to [`ask_installed`](Self::ask_installed).
     pub fn read_installed(
         facts: &Facts,
-        wish: Option<Self>,
+        requested: Option<Self>,
         units: usize,
         answers: &mut impl Iterator<Item = Answer>,
     ) -> Choice {
@@ -96,7 +102,30 @@ impl SupervisorKind {
         let is_there =
             |(kind, answer): (UnitFileKind, Answer)| matches!(answer, Answer::Size(Some(_))).then(|| kind.manager());
         let installed: Vec<Self> = UnitFileKind::ALL.into_iter().cycle().zip(answers).filter_map(is_there).collect();
-        Self::of_installed(Self::choose(facts, wish), wish, &installed)
+        Self::of_installed(Self::choose(facts, requested), requested, &installed)
+    }
+
+    /// Finds the manager of units, and the file by which it knows each of them, from the answers to
+    /// [`ask_files`](Self::ask_files).
+    pub fn read_files(
+        facts: &Facts,
+        requested: Option<Self>,
+        units: usize,
+        answers: &mut impl Iterator<Item = Answer>,
+    ) -> (Choice, Vec<Option<(UnitFileKind, FileFound)>>) {
+        let mut found: Vec<Vec<(UnitFileKind, FileFound)>> = Vec::with_capacity(units);
+        for _ in 0..units {
+            let of_unit = UnitFileKind::ALL.into_iter().zip(answers.by_ref());
+            let file = |(kind, answer)| if let Answer::File(Some(file)) = answer { Some((kind, file)) } else { None };
+            found.push(of_unit.filter_map(file).collect());
+        }
+        let installed: Vec<Self> = found.iter().flatten().map(|(kind, _)| kind.manager()).collect();
+        let choice = Self::of_installed(Self::choose(facts, requested), requested, &installed);
+        // Of two files for launchd the daemon's counts, which comes later.
+        let of_manager = |files: Vec<(UnitFileKind, FileFound)>| {
+            files.into_iter().rfind(|(kind, _)| kind.manager() == choice.manager)
+        };
+        (choice, found.into_iter().map(of_manager).collect())
     }
 
     /// The name that tables and JSON show.

@@ -11,6 +11,7 @@ pub mod layout;
 pub mod poll;
 mod reason;
 pub mod registry;
+pub mod restart;
 pub mod runner;
 pub mod snapshot;
 pub mod status;
@@ -27,6 +28,7 @@ pub use self::error::{Missing, Refusal, SupervisorError};
 pub use self::kind::{Choice, SupervisorKind};
 use self::launchd::Launchd;
 use self::poll::{Poll, Polled};
+pub use self::restart::{RestartOrder, Restarted};
 use self::runner::Runner;
 pub use self::status::{Flag, FlagKind, State, UnitStatus};
 use self::systemd::Systemd;
@@ -269,8 +271,51 @@ impl Supervisor {
     /// Makes sure, as far as that can be known, that a unit could be started, before what runs of it is ended.
     pub async fn prepare_start(&self, unit: &str) -> Result<(), SupervisorError> {
         match self {
+            Self::Systemd(systemd) => systemd.prepare_start(unit).await,
             Self::Launchd(launchd) => launchd.prepare_start(unit).await,
-            Self::Systemd(_) | Self::Runner(_) => Ok(()),
+            Self::Runner(runner) => runner.prepare_start(unit).await,
+        }
+    }
+
+    /// The active units that the manager stops and restarts with a unit, by the names that it has for them: those that
+    /// require it, are bound to it or are a part of it, directly or through others.
+    pub async fn dependents(&self, unit: &str) -> Result<Vec<String>, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.dependents(unit).await,
+            Self::Launchd(_) | Self::Runner(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Those of [`dependents`](Self::dependents) that are not active now.
+    pub async fn inactive(&self, dependents: &[String]) -> Result<Vec<String>, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.inactive(dependents).await,
+            Self::Launchd(_) | Self::Runner(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Starts those of [`dependents`](Self::dependents) that are not active, and waits until that is done; each for at most
+    /// `deadline`.
+    pub async fn start_dependents(&self, dependents: &[String], deadline: Duration) -> Result<(), SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.start_dependents(dependents, deadline).await,
+            Self::Launchd(_) | Self::Runner(_) => Ok(()),
+        }
+    }
+
+    /// Gives the host the order to restart a unit whose processes are `old`, with KILL `term` after TERM, and to have
+    /// `dependents` active afterwards. What becomes of the order is told at [`RestartOrder`].
+    pub async fn order_restart(
+        &self,
+        unit: &str,
+        old: &[u32],
+        term: Duration,
+        dependents: &[String],
+    ) -> Result<RestartOrder, SupervisorError> {
+        match self {
+            Self::Systemd(systemd) => systemd.order_restart(unit, old, term, dependents).await,
+            Self::Launchd(launchd) => launchd.order_restart(unit).await,
+            Self::Runner(runner) => runner.order_restart(unit, old, term).await,
         }
     }
 

@@ -1,14 +1,14 @@
-//! How a process ended, in words: exit codes as systemd.exec(5) has them, signals by name.
+//! How a process ended, in words that follow the name of the unit: exit codes as systemd.exec(5) has them, signals by name.
 
 /// Words for the end of what the kernel killed for want of memory.
-pub(super) const OUT_OF_MEMORY: &str = "out of memory (oom-kill)";
+pub(super) const OUT_OF_MEMORY: &str = "was killed: out of memory (oom-kill)";
 
 /// Words for an end as a shell tells it: an exit code, or 128 and the number of a signal.
 #[must_use]
 pub(super) fn exit(status: u32) -> String {
     match status.checked_sub(128) {
-        Some(signal @ 1..=64) => format!("killed by {}", signal_name(signal)),
-        _ => code(status).map_or_else(|| format!("exit code {status}"), str::to_owned),
+        Some(signal @ 1..=64) => format!("was killed by {}", signal_name(signal)),
+        _ => code(status).map_or_else(|| format!("exited with code {status}"), str::to_owned),
     }
 }
 
@@ -18,7 +18,7 @@ pub(super) fn code(status: u32) -> Option<&'static str> {
         200 => "cannot enter its working directory (200/CHDIR)",
         201 => "cannot set its niceness (201/NICE)",
         202 => "cannot arrange its open files (202/FDS)",
-        203 => "its program cannot be run (203/EXEC)",
+        203 => "cannot be executed (203/EXEC)",
         204 => "no memory for its start (204/MEMORY)",
         205 => "cannot set its limits (205/LIMITS)",
         206 => "cannot set its OOM score (206/OOM_ADJUST)",

@@ -50,6 +50,9 @@ struct Record {
     exit: Option<u32>,
     #[serde(default)]
     oom: bool,
+    /// How the last run ended, also while there is another.
+    #[serde(default)]
+    last_exit: Option<u32>,
 }
 
 impl Record {
@@ -72,9 +75,10 @@ impl Record {
 /// What must be asked of a host to know of its runners; cheap where there is none, unless they are asked for. The processes
 /// come first: a runner that ends meanwhile has then noted why, where it would else seem to have been killed.
 #[must_use]
-pub fn asks(wish: Option<SupervisorKind>) -> [Ask; 3] {
+pub fn asks(requested: Option<SupervisorKind>) -> [Ask; 3] {
     // What a first runner will find is worth a look too; the root is always there.
-    let there = if wish == Some(SupervisorKind::Runner) { HostPath::new(Base::Root, "") } else { layout::registry() };
+    let there =
+        if requested == Some(SupervisorKind::Runner) { HostPath::new(Base::Root, "") } else { layout::registry() };
     [Ask::Processes(there.clone()), Ask::Folder(layout::registry()), Ask::Crontab(there)]
 }
 
@@ -123,6 +127,7 @@ impl Registry {
     fn believe(&self, facts: &Facts, record: &Record, definition: Option<&FileFound>, status: &mut UnitStatus) {
         status.restarts = record.restarts;
         status.invocation = Some(record.invocation.clone()).filter(|id| !id.is_empty());
+        status.ended = record.exit.map(|code| record.end(code)).or(record.last_exit.map(reason::exit));
         if record.node != facts.node {
             status.state = record.elsewhere();
             return;
@@ -162,16 +167,17 @@ impl Registry {
             "failed" if !main || runner => State::Failed { reason: ended() },
             "stopping" if runner => State::Stopping,
             "backoff" if runner => State::Backoff {
-                reason: record.exit.map_or_else(|| "it ended".to_owned(), |code| record.end(code)),
+                reason: record.exit.map_or_else(|| "exited".to_owned(), |code| record.end(code)),
                 restarts: record.restarts,
             },
             "starting" if runner && record.restarts == 0 => State::Starting,
             _ if runner && main && record.restarts > 0 && fresh => {
-                State::Backoff { reason: "up again for less than 10 s".to_owned(), restarts: record.restarts }
+                let end = record.last_exit.map_or_else(String::new, |code| reason::exit(code) + "; ");
+                State::Backoff { reason: format!("{end}up again for less than 10 s"), restarts: record.restarts }
             }
             _ if main => running(),
             _ if runner => {
-                let reason = "it ended just now, or its runner cannot write its record".to_owned();
+                let reason = "exited just now, or its runner cannot write its record".to_owned();
                 State::Backoff { reason, restarts: record.restarts }
             }
             _ if !this_boot => State::Failed { reason: "it ended with the host's last boot".to_owned() },

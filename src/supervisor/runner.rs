@@ -14,7 +14,10 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::registry::{self, Registry};
-use super::{JobResult, Refusal, SupervisorError, SupervisorKind, UnitFileKind, UnitStatus, Unseen, Whom, layout};
+use super::restart::{self, Parts, RestartOrder};
+use super::{
+    JobResult, Refusal, SupervisorError, SupervisorKind, UnitFileKind, UnitStatus, Unseen, Whom, layout, reason,
+};
 use crate::host::process::Signal;
 use crate::host::{Answer, Ask, Command, Facts, FileFound, Host, Output, Query, printable};
 use crate::service::render::runner::PROGRAM;
@@ -75,7 +78,43 @@ impl Runner {
         if !status.installed {
             return Err(self.refused("start", unit, Refusal::NoSuchUnit, "it has no definition".to_owned()));
         }
-        Err(self.refused("start", unit, Refusal::Other, said(&output)))
+        Err(self.refused("start", unit, Refusal::Other, start_failure(&said(&output))))
+    }
+
+    /// Looks whether a unit could be started: its definition can be read, and its program be executed.
+    pub(super) async fn prepare_start(&self, unit: &str) -> Result<(), SupervisorError> {
+        let definition = self.path(&UnitFileKind::RunnerScript.path(unit));
+        let output = self.run("ready", unit, &[&definition], SHORT).await?;
+        let refused = |refusal, detail| Err(self.refused("start", unit, refusal, detail));
+        match String::from_utf8_lossy(&output.stdout).trim() {
+            "ready" if output.success() => Ok(()),
+            "absent" => refused(Refusal::NoSuchUnit, format!("its definition {definition} is not there")),
+            "empty" => refused(Refusal::EmptyUnitFile, format!("its definition {definition} is empty")),
+            "program" => refused(Refusal::NoProgram, said(&output)),
+            _ => {
+                refused(Refusal::BadUnitFile, format!("its definition {definition} cannot be read: {}", said(&output)))
+            }
+        }
+    }
+
+    pub(super) async fn order_restart(
+        &self,
+        unit: &str,
+        old: &[u32],
+        term: Duration,
+    ) -> Result<RestartOrder, SupervisorError> {
+        // The runner itself kills what does not end in time, so this has to be longer than its own patience.
+        let patience = term.as_secs().saturating_add(10);
+        let args = vec![
+            PROGRAM.text.clone(),
+            self.path(&UnitFileKind::RunnerScript.path(unit)),
+            self.path(&layout::registry()),
+            self.path(&layout::claims()),
+            unit.to_owned(),
+            patience.to_string(),
+        ];
+        let parts = Parts { unit, script: &restart::RUNNER, env: Vec::new(), term, old, args, insurance: false };
+        RestartOrder::give(self.host.as_ref(), parts).await
     }
 
     pub(super) async fn stop(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
@@ -178,4 +217,10 @@ impl Runner {
 /// The end of what a verb said.
 fn said(output: &Output) -> String {
     output.last_words().unwrap_or_else(|| "it gave no reason".to_owned())
+}
+
+/// Why a start failed: what the program says, with an exit code in the words that status has for it.
+pub(super) fn start_failure(words: &str) -> String {
+    let code = words.strip_prefix("exited with code ").and_then(|code| code.parse().ok());
+    code.map_or_else(|| words.to_owned(), reason::exit)
 }

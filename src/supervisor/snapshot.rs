@@ -14,10 +14,10 @@ pub struct Snapshot {
     look: JobsSnapshot,
 }
 
-/// What must be asked of a host to know of units; cheap where there is neither manager, unless it is wished for.
+/// What must be asked of a host to know of units; cheap where there is neither manager, unless it is requested.
 #[must_use]
-pub fn asks(wish: Option<SupervisorKind>, units: &[String], scope: &look::Scope) -> Vec<Ask> {
-    registry::asks(wish).into_iter().chain([look::ask(units, scope)]).collect()
+pub fn asks(requested: Option<SupervisorKind>, units: &[String], scope: &look::Scope) -> Vec<Ask> {
+    registry::asks(requested).into_iter().chain([look::ask(units, scope)]).collect()
 }
 
 impl Snapshot {

@@ -23,14 +23,14 @@ pub enum State {
     },
     /// On its way down.
     Stopping,
-    /// Ended by itself, and stays down.
+    /// It exited by itself, and stays down.
     Failed {
-        /// Why, in words: `exit code 3`, `killed by SIGSEGV`, `out of memory`.
+        /// Why, in words that follow the unit's name: `exited with code 3`, `was killed by SIGSEGV`.
         reason: String,
     },
-    /// Ended by itself, and is started again after a pause.
+    /// It exited by itself, and is started again after a pause.
     Backoff {
-        /// Why it ended.
+        /// Why it exited.
         reason: String,
         /// Restarts so far.
         restarts: u32,
@@ -40,7 +40,7 @@ pub enum State {
 impl State {
     /// The one word that tables and JSON show.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
             Self::Starting => "starting",
@@ -55,8 +55,8 @@ impl State {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed { reason } | Self::Backoff { reason, .. } => write!(f, "{} ({reason})", self.word()),
-            _ => f.write_str(self.word()),
+            Self::Failed { reason } | Self::Backoff { reason, .. } => write!(f, "{} ({reason})", self.as_str()),
+            _ => f.write_str(self.as_str()),
         }
     }
 }
@@ -162,6 +162,9 @@ pub struct UnitStatus {
     pub other_domains: Vec<String>,
     /// Identifies this run of the unit: changes with every start.
     pub invocation: Option<String>,
+    /// How the last process ended, in words that follow the unit's name: `exited with code 3`, `was killed by SIGSEGV`.
+    /// `None` where none has ended, or the supervisor has forgotten it.
+    pub ended: Option<String>,
 }
 
 impl UnitStatus {
@@ -200,6 +203,7 @@ impl UnitStatus {
             drop_ins: Vec::new(),
             other_domains: Vec::new(),
             invocation: None,
+            ended: None,
         }
     }
 }

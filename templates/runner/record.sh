@@ -56,8 +56,8 @@ note() {
           "${main:-0}" "$main_start" "$since" "$invocation" &&
         printf '  "command": "%s",\n  "executable": "%s",\n  "cgroup": "%s",\n  "unlimited": "%s",\n' \
           "$command" "$executable" "$cgroup" "$unlimited" &&
-        printf '  "log": "%s",\n  "restarts": %s,\n  "exit": %s,\n  "oom": %s,\n  "gave_up": %s\n}\n' \
-          "${logs##*/}" "$restarts" "${ended:-null}" "$oom" "$gave_up"
+        printf '  "log": "%s",\n  "restarts": %s,\n  "exit": %s,\n  "last_exit": %s,\n  "oom": %s,\n  "gave_up": %s\n}\n' \
+          "${logs##*/}" "$restarts" "${ended:-null}" "${last_exit:-null}" "$oom" "$gave_up"
     } 2>/dev/null | cat >"$registry/.$unit.$$" && mv -f "$registry/.$unit.$$" "$registry/$unit.json"
   } 2>&1) && return
   rm -f "$registry/.$unit.$$"

@@ -71,7 +71,7 @@ set_up() {
     exit 1
   fi
   runner_start=$start uid=$(id -u)
-  stopping='' changed='' late='' heard='' waiting='' timer='' nap='' logger='' unlimited='' since=0 restarts=0 ended='' oom=false gave_up=false state=starting executable=0
+  stopping='' changed='' late='' heard='' waiting='' timer='' nap='' logger='' unlimited='' since=0 restarts=0 ended='' last_exit='' oom=false gave_up=false state=starting executable=0
   read_header "$0"
   words=$(mkdir -p "$registry" "$logs" 2>&1) || refuse "cannot make folder: ${words#*: }"
   if ! recall && [ -n "$damaged" ] && ! set_aside; then
@@ -121,11 +121,12 @@ supervise() {
       wait_for "$main"
       ended=$status
       case $ended in
-        126 | 127 | 203) answer "failed its program cannot be run ($ended)" ;;
-        200 | 205 | 219 | 222) answer "failed its start ended with $ended" ;;
+        # It did not get as far as the program.
+        126 | 127 | 200 | 203 | 205 | 219 | 222) answer "failed exited with code $ended" ;;
         *) answer ok ;;
       esac
     fi
+    last_exit=$ended
     count_oom_kills
     sweep || say "processes of $unit do not end:$found"
     leave_cgroup

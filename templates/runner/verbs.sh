@@ -44,6 +44,27 @@ start() {
   exit 1
 }
 
+# Says whether the unit could be started by its definition $1.
+ready() {
+  [ -e "$1" ] || { echo absent && exit 1; }
+  [ -s "$1" ] || { echo empty && exit 1; }
+  sh -n "$1" || exit 1
+  reading=1 program=''
+  # shellcheck disable=SC1090
+  . "$1" || exit 1
+  reading=''
+  if [ ! -f "$program" ] || [ ! -x "$program" ]; then
+    echo program
+    if [ -e "$program" ]; then
+      echo "its program $program cannot be executed" >&2
+    else
+      echo "its program $program is not there" >&2
+    fi
+    exit 1
+  fi
+  echo ready
+}
+
 # Stops the unit within $1 seconds: by its runner, or in place of one that has died. A runner that was started meanwhile is
 # left alone: whoever asked for this may be gone, and somebody else at work.
 stop() {

@@ -42,7 +42,7 @@ pub(crate) fn subject(bench: &Bench) {
     }
     if bench.target.domain().is_some() {
         assert!(!seen.contains(&"\"failed\"".to_owned()), "launchd never gives up: {seen:?}");
-        bench.unitbee(&["status"]).exits(3).says("backoff (exit code 3").says("mend: unitbee logs");
+        bench.unitbee(&["status"]).exits(3).says("backoff (exited with code 3").says("mend: unitbee logs");
         bench.unitbee(&["uninstall"]).exits(0);
         assert_eq!(bench.units(), Vec::<String>::new());
         return;
@@ -53,8 +53,8 @@ pub(crate) fn subject(bench: &Bench) {
     bench
         .unitbee(&["status"])
         .exits(3)
-        .says("failed (exit code 3")
-        .says("gave up: exit code 3")
+        .says("failed (exited with code 3")
+        .says("gave up: exited with code 3")
         .says("mend: unitbee logs");
     let said = bench.said("web-main");
     assert_eq!(said.matches("daemon gives up with 3").count(), 5, "a start and four restarts: {said}");

@@ -54,10 +54,10 @@ fn one_that_never_gets_healthy_has_its_time(bench: &Bench) {
 fn one_that_ends_is_told_at_once(bench: &Bench) {
     let habits = ["--unhealthy", "--exit-after", "300", "--code", "7"];
     bench.project.write("unitbee.toml", manifest(8080, "2min", "no", &habits));
-    let run = bench.unitbee(&["apply"]).exits(1).says("web-main failed: exit code 7");
+    let run = bench.unitbee(&["apply"]).exits(1).says("web-main failed: exited with code 7");
     assert!(run.took < Duration::from_mins(1), "{run}");
     assert_eq!(bench.property("web-main", "ActiveState"), "failed");
-    bench.unitbee(&["status"]).exits(3).says("failed (exit code 7)");
+    bench.unitbee(&["status"]).exits(3).says("failed (exited with code 7)");
 }
 
 fn one_that_ends_again_and_again_is_not_waited_for_longer(bench: &Bench) {
@@ -70,7 +70,7 @@ fn one_that_ends_again_and_again_is_not_waited_for_longer(bench: &Bench) {
 fn one_that_is_healthy_for_a_moment_only_does_not_pass(bench: &Bench) {
     let habits = ["--exit-after", "400", "--code", "9"];
     bench.project.write("unitbee.toml", manifest(8080, "30s", "no", &habits));
-    bench.unitbee(&["apply"]).exits(1).says("web-main failed: exit code 9");
+    bench.unitbee(&["apply"]).exits(1).says("web-main failed: exited with code 9");
 }
 
 fn a_stranger_on_the_port_does_not_pass(bench: &Bench) {
@@ -85,7 +85,7 @@ fn a_stranger_on_the_port_does_not_pass(bench: &Bench) {
     bench.unitbee(&["apply"]).exits(1).says("web-main is not healthy within 2s").says(words);
 
     bench.project.write("unitbee.toml", manifest(8080, "30s", "no", &[]));
-    bench.unitbee(&["apply"]).exits(1).says("web-main failed: exit code 98");
+    bench.unitbee(&["apply"]).exits(1).says("web-main failed: exited with code 98");
 
     bench.root(&format!("kill {stranger}"));
     bench.unitbee(&["apply"]).exits(0).says("web-main is healthy after");

@@ -39,7 +39,11 @@ pub(crate) fn subject(bench: &Bench) {
     for verb in ["restart", "stop", "uninstall", "apply"] {
         assert!(said.contains(&format!("{verb} is done: 1\n")), "{said}");
     }
-    assert_eq!(said.matches(": this program runs in it, and would end before the work is done").count(), 4, "{said}");
+    assert_eq!(
+        said.matches(": this program runs in it and would be stopped before the work is done").count(),
+        4,
+        "{said}"
+    );
     assert_eq!(said.matches("hint: run it from another shell").count(), 4, "{said}");
     assert_eq!(bench.running("web-main"), pid, "{said}");
     bench.sh("rm ~/go");

@@ -51,7 +51,7 @@ pub(crate) fn full() -> UnitSpec {
         limits: Limits { cpu_percent: Some(200), memory: Some(4 << 30), tasks: Some(512), nofile: Some(65536) },
         restart: Restart::default(),
         health: Some(Health {
-            url: "http://127.0.0.1:8080/health".parse().unwrap(),
+            url: Some("http://127.0.0.1:8080/health".parse().unwrap()),
             expect: None,
             within: Duration::from_secs(90),
             healthy_for: Duration::from_secs(2),

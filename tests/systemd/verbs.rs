@@ -177,12 +177,12 @@ impl Verbs<'_> {
         assert_eq!(self.supervisor.stop("stubborn", PATIENCE).await.unwrap(), JobResult::Done);
         let limit = if self.site.lab.systemd() < 262 { "" } else { ", start limit hit" };
         for (unit, reason) in [
-            ("missing", "its program cannot be run (203/EXEC)"),
+            ("missing", "cannot be executed (203/EXEC)"),
             ("late", "did not start in time (timeout)"),
             ("stubborn", "did not stop in time and was killed (timeout)"),
-            ("exits", "exit code 3"),
-            ("crashes", "killed by SIGSEGV"),
-            ("gives-up", &format!("exit code 7{limit} after 3 restarts")),
+            ("exits", "exited with code 3"),
+            ("crashes", "was killed by SIGSEGV"),
+            ("gives-up", &format!("exited with code 7{limit} after 3 restarts")),
         ] {
             let is_down =
                 |status: &_| matches!(status, &unitbee::supervisor::UnitStatus { state: State::Failed { .. }, .. });
@@ -211,7 +211,7 @@ impl Verbs<'_> {
             };
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
-        for reason in ["exit code 7", "up again for less than 10 s"] {
+        for reason in ["exited with code 7", "up again for less than 10 s"] {
             assert!(reasons.contains(reason), "{reasons:?}");
         }
         assert_eq!(self.supervisor.stop("blinks", PATIENCE).await.unwrap(), JobResult::Done);
@@ -228,7 +228,7 @@ impl Verbs<'_> {
         until(&self.supervisor, "family", "stopped", |status| status.state == State::Stopped).await;
         assert_eq!(self.start("ok").await, JobResult::Done);
         self.supervisor.kill("ok", Whom::Main, Signal::Kill).await.unwrap();
-        let killed = |status: &unitbee::supervisor::UnitStatus| matches!(&status.state, State::Failed { reason } if reason == "killed by SIGKILL");
+        let killed = |status: &unitbee::supervisor::UnitStatus| matches!(&status.state, State::Failed { reason } if reason == "was killed by SIGKILL");
         until(&self.supervisor, "ok", "killed", killed).await;
         for unit in ["ok", "no-such"] {
             for whom in [Whom::Main, Whom::All] {

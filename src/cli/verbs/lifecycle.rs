@@ -70,7 +70,12 @@ async fn on_host(job: &Job, verb: Verb, progress: &Progress) -> Result<()> {
     // What runs was installed by the recorded spec; the manifest may have moved on.
     let units: Vec<_> = job.subjects.iter().map(|subject| (subject.unit.clone(), subject.spec.as_ref())).collect();
     for daemon in DaemonManager::open_all(&job.host, &units, job.supervisor).await? {
-        let (words, mut value) = one(&daemon.service(), verb).await?;
+        let service = match verb {
+            // It changes nothing.
+            Verb::Wait => daemon.service(),
+            _ => daemon.owned().await?,
+        };
+        let (words, mut value) = one(&service, verb).await?;
         if let Value::Object(fields) = &mut value {
             fields.insert("host".to_owned(), json!(job.host.name()));
             fields.insert("unit".to_owned(), json!(daemon.unit()));
@@ -145,7 +150,7 @@ fn start_words(started: &Started) -> (String, Value) {
 fn stop_words(stopped: &Stopped) -> (String, Value) {
     let note = stopped.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
     let value =
-        json!({ "outcome": "stopped", "by": stopped.by, "took_ms": stopped.took.as_millis(), "note": stopped.note });
+        json!({ "outcome": "stopped", "by": stopped.by, "took_ms": stopped.elapsed.as_millis(), "note": stopped.note });
     (format!("stopped {}{note}", ended_by(stopped.by)), value)
 }
 

@@ -161,8 +161,8 @@ table! {
         give_up_after: u32,
     }
 
-    /// When it counts as healthy.
-    #[schemars(extend("required" = ["url"]))]
+    /// When it counts as healthy: its URL answers, or without one, it runs.
+    #[schemars(extend("dependentRequired" = { "expect": ["url"] }))]
     struct Health {
         /// Answered with 2xx by a healthy service, as its host sees it. Takes {placeholders}.
         #[schemars(extend("pattern" = URL))]
@@ -170,9 +170,9 @@ table! {
         /// Text that the answer must hold. Takes {placeholders}.
         #[schemars(extend("minLength" = 1))]
         expect: Text,
-        /// How long it may take from the start until it is healthy. Default: 1min.
+        /// How long it may take from the start until it is healthy; without a URL, until it runs. Default: 1min.
         within: TimeSpan,
-        /// How long it must then stay so. Default: 2s.
+        /// How long it must then stay so, as the same process. Default: 2s; without a URL 1.5s.
         healthy_for: TimeSpan,
     }
 

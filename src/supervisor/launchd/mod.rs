@@ -33,6 +33,7 @@ use self::processes::Family;
 pub use self::state::unit_status;
 use super::clock::Clock;
 use super::poll::POLL;
+use super::restart::{self, Parts, RestartOrder};
 use super::{JobResult, Refusal, SupervisorError, UnitFileKind, UnitStatus, Unseen, Whom, layout};
 use crate::host::process::Signal;
 use crate::host::{Ask, Command, Facts, FileFound, Host, HostError, Output, Query};
@@ -190,6 +191,23 @@ impl Launchd {
         let definition = file.map_or(UnitFileKind::LaunchAgent, |(definition, _)| definition);
         let place = self.place("start", unit, definition, &seen.look)?;
         self.check_loadable(unit, &place, file.map(|(_, file)| &file.content[..])).await
+    }
+
+    /// Gives the host the order to load the unit again when we go away meanwhile: what launchd refuses is told only by
+    /// looking and trying, which is done here for as long as we are there.
+    pub(super) async fn order_restart(&self, unit: &str) -> Result<RestartOrder, SupervisorError> {
+        let seen = self.look(&[unit.to_owned()], &Scope::All).await?;
+        let definition = seen.file(0).map_or(UnitFileKind::LaunchAgent, |(definition, _)| definition);
+        let place = self.place("start", unit, definition, &seen.look)?;
+        let note = if place.stays_disabled { self.note(unit) } else { String::new() };
+        let label = crate::service::render::launchd::label(unit);
+        let load = include_str!("../../../templates/launchd/load.sh").to_owned();
+        let log = log::path(&self.facts, unit);
+        let targets = seen.look.loaded(unit).into_iter().map(|one| one.target);
+        let args = [load, log, place.domain, label, place.path, note].into_iter().chain(targets).collect();
+        let term = Duration::ZERO;
+        let parts = Parts { unit, script: &restart::LAUNCHD, env: Vec::new(), term, old: &[], args, insurance: true };
+        RestartOrder::give(self.host.as_ref(), parts).await
     }
 
     /// Looks whether a unit can be ended, before anything is done to it: a daemon is so by root alone. Mends on the way what

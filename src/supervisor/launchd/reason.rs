@@ -10,18 +10,20 @@ const CONFIG: u32 = 78;
 pub(super) fn words(end: &LastEnd) -> String {
     match end {
         LastEnd::Never => "never ran".to_owned(),
-        LastEnd::Exit(CONFIG) => "exit code 78 (EX_CONFIG): most often launchd cannot use its program, its working \
+        LastEnd::Exit(CONFIG) => {
+            "exited with code 78 (EX_CONFIG): most often launchd cannot use its program, its working \
                                   directory or its log file"
-            .to_owned(),
-        LastEnd::Exit(code) => format!("exit code {code}"),
-        LastEnd::Signal(number) => format!("killed by {}", signal_name(*number)),
+                .to_owned()
+        }
+        LastEnd::Exit(code) => format!("exited with code {code}"),
+        LastEnd::Signal(number) => format!("was killed by {}", signal_name(*number)),
         LastEnd::Reason(reason) => {
             let words = match reason.as_str() {
-                "OS_REASON_CODESIGNING" => "killed for its code signature",
-                "OS_REASON_DYLD" => "a library that it needs cannot be loaded",
-                "JETSAM_REASON_MEMORY_PERPROCESSLIMIT" => "over its memory limit",
-                jetsam if jetsam.starts_with("JETSAM_REASON_MEMORY") => "killed because memory ran short",
-                _ => "ended by the system",
+                "OS_REASON_CODESIGNING" => "was killed for its code signature",
+                "OS_REASON_DYLD" => "needs a library that cannot be loaded",
+                "JETSAM_REASON_MEMORY_PERPROCESSLIMIT" => "was killed: over its memory limit",
+                jetsam if jetsam.starts_with("JETSAM_REASON_MEMORY") => "was killed: the system ran out of memory",
+                _ => "was ended by the system",
             };
             format!("{words} ({})", printable(reason.as_bytes()))
         }

@@ -29,6 +29,7 @@ pub fn unit_status(unit: &str, job: &Job, enabled: bool, started: Option<u64>, n
         started_usec: started,
         restarts: restarts(job),
         fragment: job.path.clone(),
+        ended: job.last_end.as_ref().filter(|end| **end != LastEnd::Never).map(reason::words),
         invocation: job.pid.map(|pid| format!("{pid}.{}", started.unwrap_or(0))),
         ..UnitStatus::unknown(unit)
     }
@@ -109,8 +110,7 @@ mod tests {
         State::Backoff { reason: reason.to_owned(), restarts }
     }
 
-    const CONFIG: &str =
-        "exit code 78 (EX_CONFIG): most often launchd cannot use its program, its working directory or its log file";
+    const CONFIG: &str = "exited with code 78 (EX_CONFIG): most often launchd cannot use its program, its working directory or its log file";
 
     #[test]
     fn a_job_that_is_down_says_why() {
@@ -119,21 +119,21 @@ mod tests {
             ("last exit code = 0", State::Stopped),
             ("last exit code = 143", State::Stopped),
             ("last terminating signal = Terminated: 15", State::Stopped),
-            ("last exit code = 3", failed("exit code 3")),
+            ("last exit code = 3", failed("exited with code 3")),
             ("last exit code = 78: EX_CONFIG", failed(CONFIG)),
-            ("last terminating signal = Bus error: 10", failed("killed by SIGBUS")),
-            ("last terminating signal = Killed: 9", failed("killed by SIGKILL")),
-            ("last terminating signal = Information request: 29", failed("killed by signal 29")),
+            ("last terminating signal = Bus error: 10", failed("was killed by SIGBUS")),
+            ("last terminating signal = Killed: 9", failed("was killed by SIGKILL")),
+            ("last terminating signal = Information request: 29", failed("was killed by signal 29")),
             (
                 "last exit reason = OS_REASON_CODESIGNING",
-                failed("killed for its code signature (OS_REASON_CODESIGNING)"),
+                failed("was killed for its code signature (OS_REASON_CODESIGNING)"),
             ),
-            ("last exit reason = OS_REASON_DYLD", failed("a library that it needs cannot be loaded (OS_REASON_DYLD)")),
+            ("last exit reason = OS_REASON_DYLD", failed("needs a library that cannot be loaded (OS_REASON_DYLD)")),
             (
                 "last exit reason = JETSAM_REASON_MEMORY_PERPROCESSLIMIT",
-                failed("over its memory limit (JETSAM_REASON_MEMORY_PERPROCESSLIMIT)"),
+                failed("was killed: over its memory limit (JETSAM_REASON_MEMORY_PERPROCESSLIMIT)"),
             ),
-            ("last exit reason = NEWS\u{1b}[0m", failed("ended by the system (NEWS\\u{1b}[0m)")),
+            ("last exit reason = NEWS\u{1b}[0m", failed("was ended by the system (NEWS\\u{1b}[0m)")),
         ] {
             let status = seen(&["state = not running", "runs = 1", end], 0);
             assert_eq!((status.state, status.pid, status.restarts), (state, None, 0), "{end}");
@@ -144,11 +144,11 @@ mod tests {
     fn a_job_that_waits_for_its_throttle_is_no_job_that_starts() {
         let waits = |runs, end| seen(&["state = spawn scheduled", runs, end], 0).state;
         assert_eq!(waits("runs = 0", "last exit code = (never exited)"), State::Starting);
-        assert_eq!(waits("runs = 7", "last exit code = 1"), backoff("exit code 1", 6));
-        assert_eq!(waits("runs = 2", "last exit code = 0"), backoff("exit code 0", 1));
+        assert_eq!(waits("runs = 7", "last exit code = 1"), backoff("exited with code 1", 6));
+        assert_eq!(waits("runs = 2", "last exit code = 0"), backoff("exited with code 0", 1));
         assert_eq!(waits("runs = 22138", "last exit code = 78: EX_CONFIG"), backoff(CONFIG, 22137));
         let killed = "last exit reason = OS_REASON_CODESIGNING";
-        assert_eq!(waits("runs = 4", killed), backoff("killed for its code signature (OS_REASON_CODESIGNING)", 3));
+        assert_eq!(waits("runs = 4", killed), backoff("was killed for its code signature (OS_REASON_CODESIGNING)", 3));
     }
 
     #[test]
@@ -159,8 +159,8 @@ mod tests {
             seen(&lines, age).state
         };
         let since = |age: i64| State::Running { pid: 7, since: 1_000_000 - age };
-        assert_eq!(runs("inefficient", 9), backoff("exit code 1; up again for less than 10 s", 8));
-        assert_eq!(runs("semaphore", 9), backoff("exit code 1; up again for less than 10 s", 8));
+        assert_eq!(runs("inefficient", 9), backoff("exited with code 1; up again for less than 10 s", 8));
+        assert_eq!(runs("semaphore", 9), backoff("exited with code 1; up again for less than 10 s", 8));
         assert_eq!(runs("semaphore", 10), since(10));
         assert_eq!(runs("non-ipc demand", 1), since(1), "started by hand");
         assert_eq!(runs("speculative", 1), since(1));
@@ -180,9 +180,9 @@ mod tests {
             ("something new", "forks = 0", "failed"),
         ] {
             let state = format!("state = {state}");
-            assert_eq!(seen(&[&state, "runs = 1", pid], 60).state.word(), word, "{state}");
+            assert_eq!(seen(&[&state, "runs = 1", pid], 60).state.as_str(), word, "{state}");
         }
-        assert_eq!(seen(&["runs = 1"], 0).state.word(), "failed", "no state at all");
+        assert_eq!(seen(&["runs = 1"], 0).state.as_str(), "failed", "no state at all");
         let status = seen(&["state = running", "runs = 1", "pid = 5", "path = /x.plist"], 60);
         assert_eq!((status.pid, status.fragment.as_deref()), (Some(5), Some("/x.plist")));
         assert_eq!(status.started_usec, Some(NOW - 60_000_000));

@@ -14,7 +14,7 @@ pub(super) enum Verb {
 
 impl Verb {
     /// The word that `systemctl` and error messages have for it.
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop => "stop",

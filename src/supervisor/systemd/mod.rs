@@ -7,9 +7,11 @@
 mod approach;
 mod bus;
 mod call;
+mod dependents;
 mod job;
 mod linger;
 mod link;
+mod load_state;
 mod manager;
 mod names;
 mod properties;
@@ -22,6 +24,7 @@ mod watch;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt, stream};
 use tracing::debug;
 
@@ -48,6 +51,8 @@ pub struct Systemd {
     account: Account,
     clock: Clock,
     linger: bool,
+    /// The account's folder of configuration.
+    config: Utf8PathBuf,
     link: RwLock<Arc<Link>>,
 }
 
@@ -69,7 +74,14 @@ impl Systemd {
             Some(bus) => Link::Bus(bus),
             None => Link::open(&host, &account, found).await?,
         };
-        Ok(Self { host, account, clock, linger: facts.linger, link: RwLock::new(Arc::new(link)) })
+        Ok(Self {
+            host,
+            account,
+            clock,
+            linger: facts.linger,
+            config: facts.config.clone(),
+            link: RwLock::new(Arc::new(link)),
+        })
     }
 
     pub(super) fn transport(&self) -> Transport {
@@ -174,24 +186,20 @@ impl Systemd {
 
     async fn has_active_members(&self, slice: &str) -> Result<bool, SupervisorError> {
         let link = self.manager().await?;
-        let look = async {
-            let members = match link.as_ref() {
-                Link::Bus(bus) => bus.unit(slice).await,
-                Link::Systemctl(systemctl, _) => systemctl.properties_of(slice).await,
-            }?
-            .list("RequiredBy");
-            match link.as_ref() {
-                Link::Bus(bus) => {
-                    stream::iter(members.iter().map(|name| bus.unit(name)))
-                        .buffered(CONCURRENT_READS)
-                        .try_collect::<Vec<_>>()
-                        .await
-                }
-                Link::Systemctl(systemctl, _) => systemctl.properties(&members).await,
+        let members = self.units(&link, &[slice.to_owned()]).await?.pop().unwrap_or_default().list("RequiredBy");
+        Ok(self.units(&link, &members).await?.iter().any(dependents::is_active))
+    }
+
+    /// What is told of units of any kind, in the same order.
+    async fn units(&self, link: &Link, names: &[String]) -> Result<Vec<Properties>, SupervisorError> {
+        let look = match link {
+            Link::Bus(bus) => {
+                let reads = names.iter().map(|name| bus.unit(name));
+                stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await
             }
+            Link::Systemctl(systemctl, _) => systemctl.properties(names).await,
         };
-        let members = look.await.map_err(self.error("look into", slice))?;
-        Ok(members.iter().any(|member| !matches!(member.text("ActiveState"), "inactive" | "failed")))
+        look.map_err(self.error("look into", &names.join(" ")))
     }
 
     async fn run_job(&self, verb: Verb, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
@@ -200,7 +208,7 @@ impl Systemd {
             Link::Bus(bus) => job::run(bus, verb, &name, deadline).await,
             Link::Systemctl(systemctl, _) => systemctl.job(verb, &name, deadline).await,
         };
-        Ok(match outcome.map_err(self.error(verb.word(), unit))? {
+        Ok(match outcome.map_err(self.error(verb.as_str(), unit))? {
             Outcome::Ended(result) if result == "done" => JobResult::Done,
             Outcome::Ended(result) => JobResult::Failed { result },
             Outcome::Unseen(cause) => JobResult::Unseen { cause, status: Box::new(self.status_of(unit).await?) },

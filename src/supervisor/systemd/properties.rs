@@ -30,6 +30,8 @@ pub(super) const SHOWN: &[&str] = &[
     "NRestarts",
     "CanReload",
     "RequiredBy",
+    "BoundBy",
+    "ConsistsOf",
     "ControlGroup",
     "MemoryCurrent",
     "TasksCurrent",
@@ -140,6 +142,13 @@ impl Properties {
         .filter(|usec| *usec != 0 && *usec != u64::MAX)
     }
 
+    /// The latest point in time that a time may mean: `systemctl show` prints whole seconds, and what was started in one is
+    /// not older than what happened in the same second.
+    pub(super) fn latest_time(&self, name: &str) -> Option<u64> {
+        let within = if matches!(self.0.get(name)?, Value::Text(_)) { 999_999 } else { 0 };
+        Some(self.time(name)? + within)
+    }
+
     /// The words of an error that is kept as a property.
     pub(super) fn error(&self, name: &str) -> Option<&str> {
         let words = match self.0.get(name)? {
@@ -204,6 +213,15 @@ mod tests {
         }
         let never: Properties = [("T".to_owned(), Value::Number(0))].into_iter().collect();
         assert_eq!(never.time("T"), None);
+    }
+
+    #[test]
+    fn a_time_in_whole_seconds_may_be_the_end_of_its_second() {
+        let shown = text("T", "Fri 2026-11-20 19:07:22 UTC");
+        assert_eq!(shown.latest_time("T"), Some(1_795_201_642_999_999));
+        assert_eq!(text("T", "n/a").latest_time("T"), None);
+        let on_the_bus: Properties = [("T".to_owned(), Value::Number(1_795_201_642_123_456))].into_iter().collect();
+        assert_eq!(on_the_bus.latest_time("T"), Some(1_795_201_642_123_456));
     }
 
     #[test]

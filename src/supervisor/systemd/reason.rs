@@ -29,8 +29,8 @@ pub(super) fn ended(properties: &Properties) -> String {
     let status = properties.small("ExecMainStatus");
     match properties.text("Result") {
         "oom-kill" => OUT_OF_MEMORY.into(),
-        "watchdog" => "gave no sign of life in time (watchdog)".into(),
-        "protocol" => "ended before it said that it was ready (protocol)".into(),
+        "watchdog" => "did not notify its watchdog in time (watchdog)".into(),
+        "protocol" => "exited before it said that it was ready (protocol)".into(),
         "resources" => "the host did not have what its start needs (resources)".into(),
         "exec-condition" => "its own condition forbids the start (exec-condition)".into(),
         "timeout" if came_up(properties) => "did not stop in time and was killed (timeout)".into(),
@@ -51,10 +51,10 @@ fn process_end(code: u32, status: u32) -> String {
     match code {
         EXITED => match manager_code(status) {
             Some(words) => words.into(),
-            None => format!("exit code {status}"),
+            None => format!("exited with code {status}"),
         },
-        KILLED => format!("killed by {}", signal_name(status)),
-        DUMPED => format!("killed by {} (core dumped)", signal_name(status)),
+        KILLED => format!("was killed by {}", signal_name(status)),
+        DUMPED => format!("was killed by {} (core dumped)", signal_name(status)),
         _ => "never ran".into(),
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn unit_status(unit: &str, properties: &Properties, now: u64) -> Unit
         enabled: properties.text("UnitFileState") == "enabled",
         state: state(properties, pid, now),
         pid,
-        started_usec: pid.and_then(|_| properties.time("ExecMainStartTimestamp")),
+        started_usec: pid.and_then(|_| properties.latest_time("ExecMainStartTimestamp")),
         restarts: properties.small("NRestarts"),
         memory: properties.number("MemoryCurrent"),
         cpu_nsec: properties.number("CPUUsageNSec"),
@@ -31,6 +31,7 @@ pub(super) fn unit_status(unit: &str, properties: &Properties, now: u64) -> Unit
         fragment: Some(properties.text("FragmentPath").to_owned()).filter(|path| !path.is_empty()),
         drop_ins: properties.list("DropInPaths"),
         invocation: properties.id("InvocationID"),
+        ended: (pid.is_none() && properties.small("ExecMainCode") != 0).then(|| reason::ended(properties)),
         ..UnitStatus::unknown(unit)
     }
 }
@@ -44,7 +45,7 @@ fn state(properties: &Properties, pid: Option<u32>, now: u64) -> State {
         "failed" => State::Failed { reason: reason::failed(properties) },
         "inactive" => not_running(properties),
         "deactivating" => State::Stopping,
-        "activating" if restarts > 0 => State::Backoff { reason: "being started again".to_owned(), restarts },
+        "activating" if restarts > 0 => State::Backoff { reason: "is being started again".to_owned(), restarts },
         "activating" => State::Starting,
         _ if restarts > 0 && !is_steady(properties, now) => {
             State::Backoff { reason: "up again for less than 10 s".to_owned(), restarts }
@@ -106,19 +107,19 @@ mod tests {
             let units = sample(text);
             let after_limit = if version == "262" { ", start limit hit" } else { "" };
             for (unit, reason) in [
-                ("exits", "exit code 3"),
-                ("missing", "its program cannot be run (203/EXEC)"),
+                ("exits", "exited with code 3"),
+                ("missing", "cannot be executed (203/EXEC)"),
                 ("cwd", "cannot enter its working directory (200/CHDIR)"),
-                ("segv", "killed by SIGSEGV"),
+                ("segv", "was killed by SIGSEGV"),
                 ("stubborn", "did not stop in time and was killed (timeout)"),
                 ("slow", "did not start in time (timeout)"),
                 ("pre", "one of its start or stop commands failed"),
                 ("bad", "its unit file cannot be loaded: Unit bad.service has a bad unit file setting."),
-                ("gaveup", &format!("exit code 7{after_limit} after 3 restarts")),
+                ("gaveup", &format!("exited with code 7{after_limit} after 3 restarts")),
             ] {
                 assert_eq!(units[unit].state, State::Failed { reason: reason.to_owned() }, "{unit} on {version}");
             }
-            assert_eq!(units["loop"].state, State::Backoff { reason: "exit code 7".to_owned(), restarts: 1 });
+            assert_eq!(units["loop"].state, State::Backoff { reason: "exited with code 7".to_owned(), restarts: 1 });
             for unit in ["masked", "oneshot", "nosuch"] {
                 assert_eq!(units[unit].state, State::Stopped, "{unit} on {version}");
             }
@@ -192,16 +193,16 @@ mod tests {
             reason
         };
         for (result, code, status, reason) in [
-            ("oom-kill", 2, 9, "out of memory (oom-kill)"),
-            ("signal", 2, 9, "killed by SIGKILL"),
-            ("signal", 2, 35, "killed by signal 35"),
-            ("core-dump", 3, 6, "killed by SIGABRT (core dumped)"),
-            ("exit-code", 1, 1, "exit code 1"),
-            ("exit-code", 1, 255, "exit code 255"),
+            ("oom-kill", 2, 9, "was killed: out of memory (oom-kill)"),
+            ("signal", 2, 9, "was killed by SIGKILL"),
+            ("signal", 2, 35, "was killed by signal 35"),
+            ("core-dump", 3, 6, "was killed by SIGABRT (core dumped)"),
+            ("exit-code", 1, 1, "exited with code 1"),
+            ("exit-code", 1, 255, "exited with code 255"),
             ("exit-code", 1, 218, "cannot change its capabilities (218/CAPABILITIES)"),
             ("exit-code", 2, 15, "one of its start or stop commands failed"),
-            ("watchdog", 2, 6, "gave no sign of life in time (watchdog)"),
-            ("protocol", 1, 0, "ended before it said that it was ready (protocol)"),
+            ("watchdog", 2, 6, "did not notify its watchdog in time (watchdog)"),
+            ("protocol", 1, 0, "exited before it said that it was ready (protocol)"),
             ("start-limit-hit", 0, 0, "never ran, start limit hit"),
             ("some-\u{1b}news", 0, 0, "some-\\u{1b}news"),
         ] {
@@ -222,7 +223,7 @@ mod tests {
                 ("Result", text("exit-code")),
             ])
             .state
-            .word()
+            .as_str()
         };
         for (active, sub, pid, word) in [
             ("activating", "start", 5, "starting"),

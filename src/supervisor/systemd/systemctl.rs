@@ -84,10 +84,10 @@ impl Systemctl {
 
     /// Runs a job to its end, at most `deadline`.
     pub(super) async fn job(&self, verb: Verb, name: &str, deadline: Duration) -> Result<Outcome, CallError> {
-        let command = self.command(verb.word(), ["--", name]).deadline(deadline);
+        let command = self.command(verb.as_str(), ["--", name]).deadline(deadline);
         match self.host.run(&command).await {
             Ok(output) if output.success() => Ok(Outcome::Ended("done".to_owned())),
-            Ok(output) => match self.refusal(verb.word(), &[name.to_owned()]).await? {
+            Ok(output) => match self.refusal(verb.as_str(), &[name.to_owned()]).await? {
                 Refusal::Other => Ok(Outcome::Ended("failed".to_owned())),
                 refusal => Err(CallError::Refused { refusal, name: None, words: said(&output) }),
             },

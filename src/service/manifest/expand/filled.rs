@@ -1,7 +1,6 @@
 //! What differs between the instances of a service: the keys whose placeholders have to be filled in.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -149,10 +148,10 @@ impl Fill<'_, '_, '_> {
     }
 
     fn health(&mut self, written: &Entry<written::Health>) -> Option<Health> {
-        let At { value: written, span } = written.at()?;
-        if written.url.is_absent() {
+        let written = written.value()?;
+        if let (Some(expect), true) = (written.expect.at(), written.url.is_absent()) {
             let help = "add url = \"http://127.0.0.1:PORT/health\"";
-            self.problems.absence(span, "`health` has no `url`", help);
+            self.problems.absence(&expect.span, "`expect` is a text of the answer, but there is no `url`", help);
         }
         let url = self.url(&written.url);
         let expect = written.expect.at().and_then(|at| {
@@ -166,11 +165,12 @@ impl Fill<'_, '_, '_> {
         if let Some(at) = within.filter(|at| at.value.0.is_zero()) {
             self.problems.add(&at.span, "nothing is healthy within no time", "write a time span such as \"60s\"");
         }
+        let usual = if written.url.is_absent() { Health::RUNNING_FOR } else { Health::ANSWERING_FOR };
         Some(Health {
-            url: url?,
+            url,
             expect,
-            within: within.map_or(Duration::from_mins(1), |at| at.value.0),
-            healthy_for: written.healthy_for.value().map_or(Duration::from_secs(2), |span| span.0),
+            within: within.map_or(Health::WITHIN, |at| at.value.0),
+            healthy_for: written.healthy_for.value().map_or(usual, |span| span.0),
         })
     }
 
