@@ -39,6 +39,8 @@ mod polkit;
 #[path = "../support/program.rs"]
 mod program;
 mod project;
+mod refusals;
+mod restart_order;
 mod restarts;
 mod rights;
 mod rotation;
@@ -146,6 +148,12 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("persistence", persistence::subject, SYSTEMD),
     ("persistence", persistence::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
+    ("refusals", refusals::subject, EACH),
+    (
+        "restart-order",
+        restart_order::subject,
+        &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_BUSYBOX, &MAC],
+    ),
     ("rights", rights::subject, &[&MAC_DAEMON]),
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("secrets", secrets::subject, EACH),

@@ -37,6 +37,10 @@ fn leaves_a_foreign_unit_alone(bench: &Bench) {
         bench.unitbee(&["--json", verb]).exits(1).says(&words);
     }
     bench.unitbee(&["apply", "--take"]).exits(1).says(&words);
+    let words = format!("is not managed by unitbee: {path} was not written by it");
+    for verb in ["start", "stop", "restart", "reload", "kill", "enable", "disable", "ensure"] {
+        bench.unitbee(&[verb]).exits(1).says(&words);
+    }
     assert_eq!(files(bench), home, "something was written");
     assert_eq!(bench.pid("web-main"), pid);
     bench.unitbee(&["status"]).says("not written by unitbee");
