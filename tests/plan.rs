@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use unitbee::deploy::loader::Loader;
 use unitbee::deploy::machine::Machine;
 use unitbee::deploy::plan::plan;
+use unitbee::deploy::program::{Requirements, ScriptFault};
 use unitbee::deploy::survey::{Observed, ProgramFound, Refs, UnitObserved};
 use unitbee::deploy::{Choices, Obstacle, Payload, Plan, Wanted};
 use unitbee::host::{Base, Content, Facts, FileFound, HostPath};
@@ -116,6 +118,7 @@ impl World {
             told: Snapshot::default(),
             has_runner: false,
             slices,
+            loader: Loader::default(),
             refs: Refs::read(marks.iter().map(Utf8PathBuf::as_path)),
             units: wanted.iter().map(unit).collect(),
         }
@@ -175,8 +178,14 @@ fn wanted(keys: &str, program: &str, secret: &str) -> Vec<Wanted> {
         Ok(manifest) => manifest,
         Err(problems) => panic!("{}", problems.render(false)),
     };
-    let payload =
-        Payload { path: "/src/w".into(), name: "w".into(), sha256: sha256(program.as_bytes()), len: 7, machine: None };
+    let payload = Payload {
+        path: "/src/w".into(),
+        name: "w".into(),
+        sha256: sha256(program.as_bytes()),
+        len: 7,
+        machine: None,
+        needs: Requirements::Nothing,
+    };
     let secret = BTreeMap::from([(EnvName::new("TOKEN").unwrap(), Secret::new(secret.into()))]);
     manifest
         .units
@@ -335,6 +344,19 @@ fn a_program_for_another_machine_is_not_shipped() {
     head.resize(64, 0);
     let obstacle = World::new().obstacle(&head);
     assert_eq!(obstacle.to_string(), "w-a: /src/w is for Linux aarch64, the host is Linux x86_64");
+}
+
+#[test]
+fn a_program_that_the_host_cannot_start_is_not_shipped() {
+    let world = World::new();
+    let mut wanted = wanted("", "1", "s");
+    let needs = Requirements::BadScript(ScriptFault::CarriageReturn);
+    let payload = Payload { needs, ..(**wanted[0].payload.as_ref().unwrap()).clone() };
+    wanted[0].payload = Some(payload.into());
+    let obstacles = world.plan(&wanted, false).unwrap_err();
+    assert_eq!(obstacles.len(), 1);
+    assert!(obstacles[0].to_string().starts_with("w-a: /src/w has a carriage return"), "{obstacles:?}");
+    assert!(obstacles[0].hint().unwrap().contains("line endings"), "{obstacles:?}");
 }
 
 #[test]

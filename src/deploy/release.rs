@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use thiserror::Error;
 
 use super::machine::Machine;
+use super::program::{self, Requirements};
 use crate::host::{self, HostError};
 use crate::service::secret::Secret;
 use crate::service::spec::{Build, EnvName, Program, UnitSpec};
@@ -35,6 +36,8 @@ pub struct Payload {
     pub len: u64,
     /// What it runs on; `None` for a script and for what we cannot tell.
     pub machine: Option<Machine>,
+    /// What it needs of a host.
+    pub needs: Requirements,
 }
 
 /// Why a release cannot be put together here.
@@ -143,7 +146,11 @@ async fn load(spec: &UnitSpec, path: &Utf8Path) -> Result<Payload, PrepareError>
     if !file.executable {
         return Err(PrepareError::BadProgram { unit: unit(), path: path.to_owned(), what: "not executable" });
     }
+    let head = file.head.clone();
+    let needs = host::inspect_local(path, move |file| program::requirements(&head, file)).await;
+    let needs = needs.map_err(|source| PrepareError::Unreadable { unit: unit(), path: path.to_owned(), source })?;
     Ok(Payload {
+        needs,
         path: path.to_owned(),
         name: path.file_name().unwrap_or("program").to_owned(),
         sha256: file.sha256,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::loader::{self, Loader};
 use super::release::Wanted;
 use crate::host::{Answer, Ask, Base, Facts, FileFound, HostPath, Observation, Query};
 use crate::service::record::Record;
@@ -31,6 +32,8 @@ pub struct Observed {
     pub slices: BTreeMap<SliceName, Option<FileFound>>,
     /// Who needs which program or slice.
     pub refs: Refs,
+    /// What it has to run the programs that are shipped.
+    pub loader: Loader,
     /// One for each unit that was asked for, in that order.
     pub units: Vec<UnitObserved>,
 }
@@ -155,6 +158,7 @@ pub fn query(wanted: &[Wanted], wish: Option<SupervisorKind>) -> Query {
             (Program::Name(name), _) => Ask::Program(name.clone()),
         });
     }
+    asks.extend(loader::asks(wanted));
     Query { asks }
 }
 
@@ -180,8 +184,9 @@ pub fn read(wanted: &[Wanted], observation: Observation, wish: Option<Supervisor
     for unit in wanted {
         units.push(read_unit(unit, choice.manager, &mut answers)?);
     }
+    let loader = Loader::read(wanted, &mut answers)?;
     let has_runner = runner.is_some();
-    Some(Observed { facts: observation.facts, choice, target, told, has_runner, slices: found, refs, units })
+    Some(Observed { facts: observation.facts, choice, target, told, has_runner, slices: found, refs, loader, units })
 }
 
 fn read_unit(

@@ -1,5 +1,6 @@
 //! A file of this machine that is to be shipped: read once, for its digest, its length and its kind.
 
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
@@ -56,6 +57,22 @@ fn read(path: &Utf8Path) -> std::io::Result<LocalFile> {
     let sha256 = hex::encode(digest.finalize());
     let path = path.canonicalize_utf8()?;
     Ok(LocalFile { path, sha256, len, executable, head })
+}
+
+/// Opens a file of this machine for `inspect`, which reads of it what it needs.
+pub async fn inspect_local<T: Send + 'static>(
+    path: &Utf8Path,
+    inspect: impl FnOnce(File) -> T + Send + 'static,
+) -> Result<T, HostError> {
+    let owned = path.to_owned();
+    #[expect(clippy::disallowed_methods, reason = "this is Host's own reading of this machine")]
+    let open = move || std::fs::File::open(owned).map(inspect);
+    let read = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other);
+    read.and_then(std::convert::identity).map_err(|source| HostError::Io {
+        host: "localhost".into(),
+        during: format!("read {path}"),
+        source,
+    })
 }
 
 /// Reads a file of this machine; `None` where there is none.

@@ -34,10 +34,10 @@ use tokio::net::{TcpStream, UnixStream};
 pub use self::error::{ConnectFault, HostError, printable};
 pub use self::lease::{Fence, Lease};
 pub use self::local_command::{LocalOutput, local_command};
-pub use self::local_file::{LocalFile, local_file, read_local, scratch};
+pub use self::local_file::{LocalFile, inspect_local, local_file, read_local, scratch};
 pub use self::query::{
-    Answer, Ask, Base, Cgroup, Crontab, Entry, Facts, FileFound, Holder, HostPath, Listener, Observation, Process,
-    Query, Table,
+    Answer, Ask, Base, Cgroup, Crontab, Entry, Facts, FileFound, Holder, HostPath, Libc, Listener, Observation,
+    Process, Query, Table,
 };
 pub use self::relay::{Relay, RelayFault};
 pub use self::root::{change_as_root, is_by_sudo, may_act_as_root, stage_as_root};

@@ -96,6 +96,8 @@ pub enum Ask {
     Processes(HostPath),
     /// What does the user's crontab(5) say? Only looked at where [`Ask::Processes`] is too. [`Answer::Crontab`].
     Crontab(HostPath),
+    /// Which C library are the programs of a Linux linked with? [`Answer::Libc`].
+    Libc,
     /// Does anybody listen on this TCP port of the host's loopback? [`Answer::Listening`].
     Listening(u16),
     /// What does this script for sh(1) print? Only run where `uname -s` is `system`; a query has at most one.
@@ -134,6 +136,8 @@ pub enum Answer {
     Processes(Table),
     /// The crontab; `None` where the user can have none, or nobody looked.
     Crontab(Option<Crontab>),
+    /// The C library.
+    Libc(Libc),
     /// Whether somebody does.
     Listening(bool),
     /// What it printed; `None` where it was not run, as on a host of another system.
@@ -228,6 +232,36 @@ pub enum Crontab {
     Busybox,
 }
 
+/// The C library of a host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Libc {
+    /// glibc; major and minor number of its version.
+    Glibc(u32, u32),
+    /// musl.
+    Musl,
+    /// Another one, or none that could be found.
+    #[default]
+    Unknown,
+}
+
+impl Libc {
+    /// Reads what a host tells: `glibc 2.36` of getconf(1), the path of musl's loader, or the first line of ldd(1), whose last
+    /// word is the version of glibc.
+    pub(super) fn read(told: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(told);
+        let line = text.lines().next().unwrap_or_default();
+        if line.contains("/ld-musl-") {
+            return Self::Musl;
+        }
+        let is_glibc = line.starts_with("glibc ") || (line.starts_with("ldd (") && !line.contains("musl"));
+        let mut parts = line.split_whitespace().next_back().unwrap_or_default().split('.').map(str::parse);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) if is_glibc => Self::Glibc(major, minor),
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// A listening TCP socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Listener {
@@ -298,5 +332,27 @@ impl Facts {
     #[must_use]
     pub fn now(&self) -> i64 {
         i64::try_from(self.now_usec / 1_000_000).unwrap_or(i64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Libc;
+
+    #[test]
+    fn a_libc_is_known_by_what_its_tools_say() {
+        for (told, libc) in [
+            ("glibc 2.36\n", Libc::Glibc(2, 36)),
+            ("ldd (Debian GLIBC 2.31-13+deb11u5) 2.31\nCopyright (C) 2020", Libc::Glibc(2, 31)),
+            ("ldd (GNU libc) 2.17\n", Libc::Glibc(2, 17)),
+            ("glibc 2.41.9000\n", Libc::Glibc(2, 41)),
+            ("/lib/ld-musl-x86_64.so.1\n", Libc::Musl),
+            ("musl libc (x86_64)\nVersion 1.2.5\n", Libc::Unknown),
+            ("glibc two\n", Libc::Unknown),
+            ("undefined\n", Libc::Unknown),
+            ("", Libc::Unknown),
+        ] {
+            assert_eq!(Libc::read(told.as_bytes()), libc, "{told:?}");
+        }
     }
 }

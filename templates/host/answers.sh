@@ -102,6 +102,14 @@ listening() {
   esac
 }
 
+# Names the C library of a Linux host: getconf(1) of glibc prints its version, musl is known by its loader, and ldd(1) is for
+# hosts without getconf(1).
+libc() {
+  mark libc
+  [ "$system" = Linux ] || return 0
+  getconf GNU_LIBC_VERSION 2>/dev/null || ls -d /lib/ld-musl-* 2>/dev/null || ldd --version 2>/dev/null
+}
+
 cgroup() {
   if [ ! -e "$path/cgroup.procs" ]; then
     mark none
@@ -289,7 +297,7 @@ answers() {
     case $1,$path in
       program,* | sockets,*) "$1" "$3" ;;
       script,*) script "$2" "$3" ;;
-      listening,*) listening ;;
+      listening,* | libc,*) "$1" ;;
       *,) mark none ;;
       file,*) mark "at $path" && files=$files$path$nl ;;
       size,*) mark "at $path" && sizes=$sizes$path$nl ;;

@@ -33,6 +33,7 @@ mod limits;
 mod logs;
 mod manifest;
 mod moves;
+mod needs;
 mod ownership;
 mod persistence;
 mod polkit;
@@ -144,6 +145,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("limits", limits::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("logs", logs::subject, EACH),
     ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262, &MAC]),
+    ("needs", needs::subject, &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER_BUSYBOX, &MAC]),
     ("ownership", ownership::subject, EACH),
     ("persistence", persistence::subject, SYSTEMD),
     ("persistence", persistence::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),

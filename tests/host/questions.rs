@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use camino::Utf8Path;
-use unitbee::host::{Answer, Ask, Base, Command, Facts, FileFound, Host, HostError, HostPath, Observation, Query};
+use unitbee::host::{
+    Answer, Ask, Base, Command, Facts, FileFound, Host, HostError, HostPath, Libc, Observation, Query,
+};
 
 use crate::world::{World, alone, run, skip};
 
@@ -57,7 +59,7 @@ fn answers_are_the_same() {
         asks.push(Ask::Listeners(at(&world.folder)));
         let near = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = near.local_addr().unwrap().port();
-        asks.extend([Ask::Listening(port), Ask::Listening(1)]);
+        asks.extend([Ask::Libc, Ask::Listening(port), Ask::Listening(1)]);
 
         let [local, ssh] = world.both();
         let (here, far) = (ask(&local, &asks[..]).await.unwrap(), ask(&ssh, &asks[..]).await.unwrap());
@@ -65,6 +67,12 @@ fn answers_are_the_same() {
             assert_eq!(here, far, "{asked:?}");
         }
         assert_eq!(here.answers[asks.len() - 2..], [Answer::Listening(true), Answer::Listening(false)]);
+        if let Ok(told) = Process::new("getconf").arg("GNU_LIBC_VERSION").output().map(|told| told.stdout)
+            && told.starts_with(b"glibc 2.")
+        {
+            let libc = &here.answers[asks.len() - 3];
+            assert!(matches!(libc, Answer::Libc(Libc::Glibc(2, _))), "{libc:?}");
+        }
         let Answer::Tree(tree) = &here.answers[15] else { panic!("{here:?}") };
         assert_eq!(
             tree.keys().map(|path| path.as_str()).collect::<Vec<_>>(),

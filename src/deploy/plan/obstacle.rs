@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use thiserror::Error;
 
+use super::super::loader::Unmet;
 use crate::host::may_act_as_root;
 use crate::supervisor::launchd;
 
@@ -41,6 +42,16 @@ pub enum Obstacle {
         machine: String,
         /// What the host is.
         host: String,
+    },
+    /// The host lacks what the program needs to be started.
+    #[error("{unit}: {path} {why}")]
+    CannotRun {
+        /// Unit.
+        unit: String,
+        /// Its path here.
+        path: Utf8PathBuf,
+        /// What is not there.
+        why: Unmet,
     },
     /// The host would end the program at once.
     #[error("{unit}: {path} has no code signature, without which a Mac with Apple silicon runs nothing")]
@@ -100,6 +111,7 @@ impl Obstacle {
                 Some("install it there, or name a file of this machine with a `/` in its path".into())
             }
             Self::WrongMachine { .. } => Some("build it for the host's system and processor".into()),
+            Self::CannotRun { why, .. } => Some(why.hint().into()),
             Self::Unsigned { path, .. } => {
                 // A path with NUL in it, which is all that cannot be quoted, would not have been read.
                 let path = shlex::try_quote(path.as_str()).unwrap_or_default();

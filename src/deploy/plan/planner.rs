@@ -157,6 +157,10 @@ impl Planner<'_> {
                     return None;
                 }
             }
+            if let Some(why) = self.observed.loader.unmet(&payload.needs) {
+                self.obstacles.push(Obstacle::CannotRun { unit: unit(), path: payload.path.clone(), why });
+                return None;
+            }
             return Some(self.absolute(&layout::program(&payload.sha256, &payload.name)));
         }
         if let ProgramFound::At(path) = &found.program {

@@ -1,5 +1,5 @@
-//! Answers of this machine, read with system calls alone: nothing is started but scripts that were asked for and, where
-//! there is no `/proc`, netstat(1) and lsof(8).
+//! Answers of this machine, read with system calls alone: nothing is started but scripts that were asked for, what names
+//! the libc and, where there is no `/proc`, netstat(1) and lsof(8).
 
 #![expect(clippy::disallowed_methods, reason = "this machine is read here")]
 
@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::query::{
-    Answer, Ask, Cgroup, Crontab, Entry, FILE_LIMIT, Facts, FileFound, Holder, HostPath, Listener, Observation,
+    Answer, Ask, Cgroup, Crontab, Entry, FILE_LIMIT, Facts, FileFound, Holder, HostPath, Libc, Listener, Observation,
     Process, Query, TREE_DEPTH, Table,
 };
 use super::super::{HostError, bsd, copy_digesting, proc, xdg_dirs::XdgDirs};
@@ -106,6 +106,7 @@ impl Reader<'_> {
             Ask::Processes(path) => Answer::Processes(self.read(path, processes)?.unwrap_or_default()),
             Ask::Crontab(path) => Answer::Crontab(self.read(path, crontab)?.flatten()),
             Ask::Locked(name) => Answer::Locked(self.locked(name)?),
+            Ask::Libc => Answer::Libc(libc()),
             Ask::Script { system, text, args } => Answer::Script(script(system, text, args)),
         })
     }
@@ -298,6 +299,24 @@ fn crontab(there: &Utf8Path) -> io::Result<Option<Crontab>> {
     // Who has none yet is told so, and who may have none in other words.
     let has_none = || String::from_utf8_lossy(&told.stderr).contains("no crontab");
     Ok((told.status.success() || has_none()).then_some(Crontab::Lines(told.stdout)))
+}
+
+/// Names the C library, in the ways of `templates/host/answers.sh`.
+fn libc() -> Libc {
+    if system().0 != "Linux" {
+        return Libc::Unknown;
+    }
+    let said = |program: &str, arg: &str| {
+        let told = Command::new(program).arg(arg).stdin(Stdio::null()).output().ok()?;
+        told.status.success().then_some(told.stdout)
+    };
+    let musl = || {
+        let entries = fs::read_dir("/lib").ok()?.flatten();
+        let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.find(|name| name.starts_with("ld-musl-")).map(|name| format!("/lib/{name}").into_bytes())
+    };
+    let told = said("getconf", "GNU_LIBC_VERSION").or_else(musl).or_else(|| said("ldd", "--version"));
+    Libc::read(&told.unwrap_or_default())
 }
 
 fn script(of: &str, text: &str, args: &[String]) -> Option<Vec<u8>> {

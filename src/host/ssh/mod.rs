@@ -246,6 +246,7 @@ fn words(ask: &Ask) -> (&'static str, Option<&HostPath>, String) {
         Ask::Crontab(path) => at("crontab", path),
         // The whole table is told: the port is looked for here.
         Ask::Listening(_) => ("listening", None, String::new()),
+        Ask::Libc => ("libc", None, String::new()),
         Ask::Script { text, .. } => ("script", None, text.len().to_string()),
         // The host adds what it calls itself.
         Ask::Locked(name) => ("locked", None, format!("unitbee/lock/{name}")),

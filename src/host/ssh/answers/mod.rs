@@ -9,7 +9,7 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use self::files::Files;
 use self::system::System;
-use super::super::query::{Answer, Ask, Crontab, Facts, Holder, Observation, Query, Table};
+use super::super::query::{Answer, Ask, Crontab, Facts, Holder, Libc, Observation, Query, Table};
 use super::super::{Fence, bsd, proc, token};
 
 /// Why there is no [`Observation`].
@@ -127,6 +127,7 @@ fn slot<'a>(ask: &Ask, records: &mut impl Iterator<Item = Record<'a>>, facts: &F
         (Ask::Cgroup(_), "none") => return Ok(Slot::Cgroup(None)),
         (Ask::Cgroup(_), "cgroup") => return Ok(Slot::Cgroup(Some(absolute(content)?))),
         (Ask::Listening(port), "listening") => Answer::Listening(proc::is_listening(content, *port)),
+        (Ask::Libc, "libc") => Answer::Libc(Libc::read(content)),
         (Ask::Listeners(_), "none") => return Ok(Slot::Listeners(None)),
         (Ask::Listeners(_), "cgroup") => return Ok(Slot::Listeners(Some(absolute(content)?))),
         (Ask::Sockets(_), "sockets") => match records.next() {
