@@ -72,6 +72,28 @@ fn units_are_selected_by_service_unit_glob_and_host() {
 }
 
 #[test]
+fn a_unit_is_selected_by_the_name_of_its_file_too() {
+    let llm = right(LLM);
+    let one = ["gpu1 (bee@gpu1): llm-8081", "gpu2 (bee@gpu2): llm-8081"];
+    assert_eq!(selected(&llm, &["llm-8081.service"], &[]), one);
+    assert_eq!(selected(&llm, &["llm-*1.service"], &[]), one);
+    assert_eq!(selected(&llm, &["llm.service"], &["gpu1"]), ["gpu1 (bee@gpu1): llm-8080 llm-8081"]);
+    let odd = right("[service.a]\ncommand = ['a']\n[service.'a.service']\ncommand = ['b']\n");
+    assert_eq!(selected(&odd, &["a.service"], &[]), ["localhost (localhost): a.service-main"]);
+    assert_eq!(selected(&odd, &[".service"], &[])[0], "no service or unit of the manifest matches `.service`");
+}
+
+#[test]
+fn a_destination_that_resembles_a_host_is_taken_and_remembered() {
+    let llm = right(LLM);
+    let resembles = |host: &str| llm.select(&[], &[host.to_owned()]).unwrap()[0].resembles.clone();
+    assert_eq!(resembles("gpu11").as_deref(), Some("gpu1"));
+    assert_eq!(resembles("bee@elsewhere.example"), None);
+    assert_eq!(resembles("gpu1"), None);
+    assert_eq!(resembles("localhost"), None);
+}
+
+#[test]
 fn flags_go_through_the_same_rules() {
     let word = r#"--json={"a":{b}}"#.to_owned();
     let flags = manifest::Flags {
@@ -273,6 +295,15 @@ fn a_selection_of_nothing_says_what_there_is() {
         selected(&llm, &["llm", "lm-*"], &[]),
         ["no service or unit of the manifest matches `lm-*`", "there are llm-8080, llm-8081"]
     );
+    assert_eq!(
+        selected(&llm, &["lmm"], &[])[1],
+        "did you mean `llm`? there are llm-8080, llm-8081",
+        "a service is named"
+    );
+    assert!(selected(&llm, &["lm-8081.service"], &[])[1].starts_with("did you mean `llm-8081`? "));
+    assert!(selected(&llm, &[], &["gpu 1"])[1].starts_with("did you mean `gpu1`? there are gpu, "));
+    let many = right("[service.a]\ncommand = ['a']\ninstances = 12\n");
+    assert!(selected(&many, &["zzz"], &[])[1].ends_with("a-9, a-10 and 2 more"));
     assert_eq!(selected(&llm, &[], &["-oX"]), ["\"-oX\" is no host", "there are gpu, gpu1, gpu2, localhost"]);
     let text =
         "[service.a]\ncommand=['a']\n[service.b]\ncommand=['b']\nhosts=['x']\n[host.x]\n[host.me]\nssh='127.0.0.1'\n";

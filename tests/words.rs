@@ -165,9 +165,28 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
     told(&["start", "a/b"], "is no unit");
     folder.write("unitbee.toml", "[service.web]\ncommand = ['sleep']\n");
     assert!(folder.run(&["--json", "logs", "--raw"]).exits(64).stdout.contains("leave out `--raw` or `--json`"));
-    told(&["plan", "wbe"], "there are web-main");
+    told(&["plan", "wbe"], "did you mean `web`? there are web-main");
+    for verb in ["apply", "uninstall", "start", "stop", "status", "logs", "kill", "build", "install-unit"] {
+        told(&[verb, "wbe.service"], "did you mean `web`? there are web-main");
+    }
     told(&["plan", "-H=-oProxyCommand=x"], "is no host");
     assert_eq!(folder.names(), ["unitbee.toml"]);
+}
+
+#[test]
+fn a_host_that_is_not_found_may_be_another_of_the_manifest() {
+    let folder = Folder::new();
+    folder.write("unitbee.toml", "[service.web]\ncommand = ['sleep']\nhosts = ['gpu1']\n[host.gpu1]\n");
+    folder.write(
+        "nothing/ssh",
+        "#!/bin/sh\necho 'ssh: Could not resolve hostname x: Name or service not known' >&2\nexit 255\n",
+    );
+    fs::set_permissions(folder.path("nothing/ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let home = folder.path("home");
+    fs::create_dir(&home).unwrap();
+    let run = |host| folder.run_with(&[("HOME", home.to_str().unwrap())], &["status", "-H", host]).complains(1);
+    assert!(run("gpu11").contains("hint: did you mean `gpu1`?"), "{}", run("gpu11"));
+    assert!(run("elsewhere").contains("hint: check the name of elsewhere"), "{}", run("elsewhere"));
 }
 
 const MISTAKES: &str = r#"slise = "rbee"

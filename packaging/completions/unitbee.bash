@@ -1515,7 +1515,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__stop)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-y -f -H -v -h --yes --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1557,7 +1557,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__uninstall)
-            opts="-f -H -v -h --lock-wait --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-y -f -H -v -h --lock-wait --yes --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -179,6 +179,7 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l supervisor
 launchd\t'launchd of macOS'
 runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s y -l yes -d 'Do not ask; without names, this ends all units of the manifest'
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand uninstall" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -199,6 +200,7 @@ complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -l supervisor -d '
 launchd\t'launchd of macOS'
 runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
+complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s y -l yes -d 'Do not ask; without names, this ends all units of the manifest'
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand stop" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -123,8 +123,10 @@ pub enum Verb {
     #[command(after_help = "Example:\n  unitbee start llm")]
     Start(Services),
     /// Stop units: shutdown URL, TERM, KILL, and the proof that nothing is left
-    #[command(after_help = "Example:\n  unitbee stop llm-8080")]
-    Stop(Services),
+    #[command(
+        after_help = "Examples:\n  unitbee stop llm-8080\n  unitbee stop --yes       all of the manifest, without asking"
+    )]
+    Stop(Stop),
     /// Stop units and start them again, one after the other
     #[command(after_help = "Example:\n  unitbee restart llm -H gpu1")]
     Restart(Services),
@@ -254,6 +256,28 @@ pub struct Changing {
     /// The lock.
     #[command(flatten)]
     pub locking: Locking,
+    /// The question.
+    #[command(flatten)]
+    pub confirm: Confirm,
+}
+
+/// `stop`.
+#[derive(Debug, Clone, Args)]
+pub struct Stop {
+    /// Names of services.
+    #[command(flatten)]
+    pub services: Services,
+    /// The question.
+    #[command(flatten)]
+    pub confirm: Confirm,
+}
+
+/// Options of verbs that ask at a terminal before they end all that the manifest names.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Confirm {
+    /// Do not ask; without names, this ends all units of the manifest
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// `apply`.

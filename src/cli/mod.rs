@@ -54,7 +54,7 @@ async fn run(cli: Cli, output: Output) -> Result<Exit> {
         Verb::InstallUnit(args) => converge::install(global, args, output).await,
         Verb::Uninstall(args) => converge::uninstall_all(global, args, output).await,
         Verb::Start(args) => lifecycle::run(global, args, lifecycle::Verb::Start, output).await,
-        Verb::Stop(args) => lifecycle::run(global, args, lifecycle::Verb::Stop, output).await,
+        Verb::Stop(args) => lifecycle::stop(global, args, output).await,
         Verb::Restart(args) => lifecycle::run(global, args, lifecycle::Verb::Restart, output).await,
         Verb::Reload(args) => lifecycle::run(global, args, lifecycle::Verb::Reload, output).await,
         Verb::Kill(args) => lifecycle::kill(global, args, output).await,

@@ -1,6 +1,7 @@
 //! The verbs, one function each.
 
 pub mod build;
+mod confirm;
 pub mod converge;
 pub mod demo;
 pub mod files;

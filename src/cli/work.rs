@@ -72,7 +72,11 @@ pub async fn of_manifest(global: &Global, services: &Services) -> Result<Vec<Job
 #[must_use]
 pub fn jobs(global: &Global, work: Vec<HostWork>) -> Vec<Job> {
     let job = |work: HostWork| Job {
-        host: host::open(&work.name, &work.destination, &options(global)),
+        host: host::open(
+            &work.name,
+            &work.destination,
+            &Options { alternative: work.resembles.clone(), ..options(global) },
+        ),
         subjects: work.units.into_iter().map(subject).collect(),
         supervisor: global.supervisor.map(SupervisorKind::from),
     };
@@ -90,7 +94,7 @@ pub async fn of_installed(global: &Global, services: &Services) -> Result<Vec<Jo
     }
     let mut subjects = Vec::new();
     for name in &services.services {
-        let unit = UnitName::new(name.as_str()).map_err(|error| Usage {
+        let unit = UnitName::new(manifest::without_suffix(name)).map_err(|error| Usage {
             message: format!("{name:?} is no unit: {error}"),
             hint: format!("without a manifest {MANIFEST} units are named in full, such as llm-8080"),
         })?;

@@ -18,6 +18,8 @@ pub enum HostError {
         fault: ConnectFault,
         /// The last line that says something, from ssh or from us.
         detail: String,
+        /// The name that the user may have meant ([`Options::alternative`](super::Options::alternative)).
+        alternative: Option<String>,
     },
     /// The connection was lost in the middle of something.
     #[error("connection to {host} lost during {during}")]
@@ -150,9 +152,12 @@ impl HostError {
         if let Self::LockLost { .. } = self {
             return Some("run the command again: it begins with what is on the host now".into());
         }
-        let Self::Connect { host, fault, .. } = self else { return None };
+        let Self::Connect { host, fault, alternative, .. } = self else { return None };
         match fault {
-            ConnectFault::UnknownName => Some(format!("check the name of {host} in the manifest and in ~/.ssh/config")),
+            ConnectFault::UnknownName => Some(match alternative {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("check the name of {host} in the manifest and in ~/.ssh/config"),
+            }),
             ConnectFault::Unreachable => Some(format!("`ssh {host} true` shows whether the host can be reached")),
             ConnectFault::Refused => Some(format!("`ssh-copy-id {host}` puts your key there")),
             ConnectFault::HostKey => {

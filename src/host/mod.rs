@@ -371,11 +371,13 @@ pub struct Options {
     pub connect_timeout: Option<Duration>,
     /// How long an idle connection is kept for the next command.
     pub keep: Duration,
+    /// A name that the user may have meant where nothing has the one that was given.
+    pub alternative: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ssh_config: None, connect_timeout: None, keep: Duration::from_mins(1) }
+        Self { ssh_config: None, connect_timeout: None, keep: Duration::from_mins(1), alternative: None }
     }
 }
 

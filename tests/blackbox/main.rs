@@ -40,6 +40,7 @@ mod polkit;
 #[path = "../support/program.rs"]
 mod program;
 mod project;
+mod rebuild;
 mod refusals;
 mod restart_order;
 mod restarts;
@@ -150,6 +151,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("persistence", persistence::subject, SYSTEMD),
     ("persistence", persistence::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
+    ("rebuild", rebuild::subject, &[&SYSTEMD_262, &HERE, &RUNNER_BUSYBOX, &MAC]),
     ("refusals", refusals::subject, EACH),
     (
         "restart-order",

@@ -115,6 +115,7 @@ impl World {
             ssh_config: Some(self.folder.join("ssh_config")),
             connect_timeout: Some(Duration::from_secs(5)),
             keep: Duration::from_secs(20),
+            alternative: None,
         }
     }
 

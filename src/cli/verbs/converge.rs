@@ -12,7 +12,7 @@ use super::super::fault::{BadManifest, Unprepared, Usage};
 use super::super::output::Output;
 use super::super::output::progress::{Progress, note};
 use super::super::work::{self, Job};
-use super::{HostResult, failure, report};
+use super::{HostResult, confirm, failure, report};
 use crate::deploy::apply::{Applied, Order, Outcome, apply, preview};
 use crate::deploy::plan::Notes;
 use crate::deploy::uninstall::uninstall;
@@ -258,7 +258,12 @@ fn remarks(host: &dyn Host, applied: &Applied, output: Output) {
 
 /// `uninstall`.
 pub async fn uninstall_all(global: &Global, args: &Changing, output: Output) -> Result<Exit> {
-    remove_all(work::of_installed(global, &args.services).await?, args.locking.lock_wait, output).await
+    let jobs = work::of_installed(global, &args.services).await?;
+    if confirm::is_confirmed("uninstall", &jobs, &args.services, args.confirm) {
+        remove_all(jobs, args.locking.lock_wait, output).await
+    } else {
+        Ok(Exit::Failed)
+    }
 }
 
 /// Removes the units of `jobs`.

@@ -3,12 +3,12 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::super::args::{Global, Kill, Services};
+use super::super::args::{self, Global, Kill, Services};
 use super::super::exit::Exit;
 use super::super::output::Output;
 use super::super::output::progress::{Progress, ended_by};
 use super::super::work::{self, Job};
-use super::{HostResult, failure, report};
+use super::{HostResult, confirm, failure, report};
 use crate::deploy::{Event, rollout};
 use crate::host::process::Signal;
 use crate::lifecycle::service::Started;
@@ -42,6 +42,16 @@ pub enum Verb {
 pub async fn kill(global: &Global, args: &Kill, output: Output) -> Result<Exit> {
     let whom = if args.all { Whom::All } else { Whom::Main };
     run(global, &args.services, Verb::Kill(whom, args.signal.into()), output).await
+}
+
+/// `stop`.
+pub async fn stop(global: &Global, args: &args::Stop, output: Output) -> Result<Exit> {
+    let jobs = work::of_installed(global, &args.services).await?;
+    if confirm::is_confirmed("stop", &jobs, &args.services, args.confirm) {
+        on_hosts(jobs, Verb::Stop, output).await
+    } else {
+        Ok(Exit::Failed)
+    }
 }
 
 /// Does a verb on every unit: hosts at the same time, the units of a host one after the other.

@@ -220,6 +220,7 @@ impl Master {
                 host: self.host.clone(),
                 fault: ConnectFault::NoSsh,
                 detail: "there is no ssh in $PATH".into(),
+                alternative: None,
             },
             _ => self.io("start ssh", source),
         })?;
@@ -235,7 +236,8 @@ impl Master {
                 let said = fs::read(&log).unwrap_or_default();
                 fs::remove_file(&log).ok();
                 let (fault, detail) = fault::interpret(&said[..said.len().min(64 << 10)]);
-                Err(HostError::Connect { host: self.host.clone(), fault, detail })
+                let alternative = self.options.alternative.clone();
+                Err(HostError::Connect { host: self.host.clone(), fault, detail, alternative })
             }
             Ok(Err(source)) => Err(self.io("wait for ssh", source)),
             Err(_) => Err(self.unreachable(format!("no connection within {patience:?}"))),
@@ -243,7 +245,7 @@ impl Master {
     }
 
     fn unreachable(&self, detail: String) -> HostError {
-        HostError::Connect { host: self.host.clone(), fault: ConnectFault::Unreachable, detail }
+        HostError::Connect { host: self.host.clone(), fault: ConnectFault::Unreachable, detail, alternative: None }
     }
 
     fn io(&self, during: &str, source: io::Error) -> HostError {

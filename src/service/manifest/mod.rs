@@ -29,7 +29,7 @@ pub use self::flags::{Flags, from_flags};
 use self::problem::Problems;
 pub use self::problem::{Diagnostic, Diagnostics};
 pub use self::schema::schema;
-pub use self::select::{HostWork, SelectError};
+pub use self::select::{HostWork, SelectError, without_suffix};
 pub use self::starter::starter;
 use super::spec::{SliceName, UnitSpec};
 

@@ -97,10 +97,20 @@ pub(super) fn unknown_key(key: &Spanned<DeString<'_>>, known: &[&str], problems:
 
 /// Returns the name that was most likely meant.
 pub(super) fn closest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let name = name.to_ascii_lowercase();
+    let likeness = |known: &str| {
+        let known = known.to_ascii_lowercase();
+        let likeness = strsim::jaro_winkler(&name, &known);
+        // With one wrong letter of three it is less than 0.8; with another first letter it is another word.
+        let is_slip = || {
+            let is_alike = name.chars().next() == known.chars().next() && known.chars().count() >= 3;
+            is_alike && strsim::osa_distance(&name, &known) == 1
+        };
+        (likeness > 0.8 || is_slip()).then_some(likeness)
+    };
     known
         .into_iter()
-        .map(|known| (strsim::jaro_winkler(&name.to_ascii_lowercase(), &known.to_ascii_lowercase()), known))
-        .filter(|(likeness, _)| *likeness > 0.8)
+        .filter_map(|known| Some((likeness(known)?, known)))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::hosts::{destination, is_destination, named};
+use super::read::closest;
 use super::{Manifest, Placed, THIS_MACHINE};
 use crate::service::spec::UnitSpec;
 
@@ -13,9 +14,17 @@ pub struct HostWork {
     pub name: String,
     /// Destination as ssh(1) takes it; [`THIS_MACHINE`] for this one.
     pub destination: String,
+    /// A host or tag of the manifest that resembles the name, where the manifest does not know it.
+    pub resembles: Option<String>,
     /// The units, in the order of the manifest.
     pub units: Vec<UnitSpec>,
 }
+
+/// Most names that a hint lists.
+const LISTED: usize = 10;
+
+/// What systemd adds to the name of a unit.
+const SUFFIX: &str = ".service";
 
 /// Why words of the command line select nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +35,8 @@ pub enum SelectError {
     NoService {
         /// What was asked for.
         wanted: String,
+        /// A service or unit that resembles it.
+        close: Option<String>,
         /// Units that there are.
         units: Vec<String>,
     },
@@ -34,6 +45,8 @@ pub enum SelectError {
     NoHost {
         /// What was asked for.
         wanted: String,
+        /// A host or tag that resembles it.
+        close: Option<String>,
         /// Hosts and tags that there are.
         hosts: Vec<String>,
     },
@@ -52,15 +65,30 @@ impl SelectError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::NoService { units, .. } => format!("there are {}", units.join(", ")),
-            Self::NoHost { hosts, .. } => format!("there are {}", hosts.join(", ")),
+            Self::NoService { close, units: there, .. } | Self::NoHost { close, hosts: there, .. } => {
+                let meant = close.as_ref().map_or_else(String::new, |close| format!("did you mean `{close}`? "));
+                format!("{meant}there are {}", listed(there))
+            }
             Self::NothingThere { hosts, .. } => format!("it is placed on {}", hosts.join(", ")),
         }
     }
 }
 
+fn listed(names: &[String]) -> String {
+    match names.len().checked_sub(LISTED) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..LISTED].join(", ")),
+    }
+}
+
+/// Returns the name of a unit without the suffix that systemd gives it.
+#[must_use]
+pub fn without_suffix(unit: &str) -> &str {
+    unit.strip_suffix(SUFFIX).filter(|name| !name.is_empty()).unwrap_or(unit)
+}
+
 impl Manifest {
-    /// Selects units by service, unit or glob, and hosts by name, tag or destination; none of them means all.
+    /// Selects units by service, unit (with or without `.service`) or glob, and hosts by name, tag or destination; none of them means all.
     ///
     /// A host that the manifest does not know gets every selected unit, wherever the manifest places it. A
     /// machine that has several names comes once, under the first of them by the alphabet, which is also the order of
@@ -79,14 +107,22 @@ impl Manifest {
     }
 
     fn matching(&self, wanted: &[String]) -> Result<Vec<&Placed>, SelectError> {
+        let is_there = |wanted: &str| self.units.iter().any(|unit| matches(wanted, unit));
+        let mut words = Vec::with_capacity(wanted.len());
         for wanted in wanted {
-            if !self.units.iter().any(|unit| matches(wanted, unit)) {
-                let units = self.units.iter().map(|unit| unit.spec.unit.to_string()).collect();
-                return Err(SelectError::NoService { wanted: wanted.clone(), units });
-            }
+            // A name may end like that in the manifest, too.
+            let forms = [wanted.as_str(), without_suffix(wanted)];
+            words.push(forms.into_iter().find(|word| is_there(word)).ok_or_else(|| self.no_service(wanted))?);
         }
-        let asked = |unit: &&Placed| wanted.is_empty() || wanted.iter().any(|wanted| matches(wanted, unit));
+        let asked = |unit: &&Placed| words.is_empty() || words.iter().any(|wanted| matches(wanted, unit));
         Ok(self.units.iter().filter(asked).collect())
+    }
+
+    fn no_service(&self, wanted: &str) -> SelectError {
+        let units = self.units.iter().map(|unit| unit.spec.unit.as_str());
+        let services = self.units.iter().map(|unit| unit.spec.service.as_str());
+        let close = closest(without_suffix(wanted), units.clone().chain(services)).map(str::to_owned);
+        SelectError::NoService { wanted: wanted.to_owned(), close, units: units.map(str::to_owned).collect() }
     }
 
     /// Pairs units with the hosts that one word means.
@@ -94,7 +130,9 @@ impl Manifest {
         let known = self.known(wanted);
         if known.is_empty() {
             if !is_destination(wanted) {
-                return Err(SelectError::NoHost { wanted: wanted.to_owned(), hosts: self.host_words() });
+                let hosts = self.host_words();
+                let close = self.resembling(wanted);
+                return Err(SelectError::NoHost { wanted: wanted.to_owned(), close, hosts });
             }
             return Ok(units.iter().map(|unit| (destination(wanted).to_owned(), *unit)).collect());
         }
@@ -126,6 +164,12 @@ impl Manifest {
             hosts.push(THIS_MACHINE.to_owned());
         }
         hosts
+    }
+
+    /// The host or tag that was most likely meant by a name that is neither.
+    fn resembling(&self, name: &str) -> Option<String> {
+        let words = self.host_words();
+        closest(name, words.iter().map(String::as_str)).filter(|close| *close != name).map(str::to_owned)
     }
 
     fn host_words(&self) -> Vec<String> {
@@ -162,7 +206,9 @@ impl Manifest {
             .into_iter()
             .map(|(destination, (name, mut units))| {
                 units.sort_by_key(|spec| place(spec));
-                HostWork { name, destination, units: units.into_iter().cloned().collect() }
+                let is_known = self.hosts.contains_key(&name) || name == THIS_MACHINE;
+                let resembles = if is_known { None } else { self.resembling(&name) };
+                HostWork { name, destination, resembles, units: units.into_iter().cloned().collect() }
             })
             .collect();
         work.sort_by(|a, b| a.name.cmp(&b.name));
