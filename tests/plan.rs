@@ -5,13 +5,16 @@
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use unitbee::deploy::desired::{DefinitionSource, EnvSource, ProgramSource};
 use unitbee::deploy::loader::Loader;
 use unitbee::deploy::machine::Machine;
 use unitbee::deploy::plan::plan;
 use unitbee::deploy::program::{Requirements, ScriptFault};
+use unitbee::deploy::release;
+use unitbee::deploy::step::{Action, Step};
 use unitbee::deploy::survey::{Observed, ProgramFound, Refs, UnitObserved};
-use unitbee::deploy::{Choices, Obstacle, Payload, Plan, Wanted};
-use unitbee::host::{Base, Content, Facts, FileFound, HostPath};
+use unitbee::deploy::{ApplyOptions, Desired, Obstacle, Payload, Plan, Project};
+use unitbee::host::{Base, Batch, Content, Facts, FileFound, HostPath};
 use unitbee::service::manifest;
 use unitbee::service::record::Record;
 use unitbee::service::render::{Systemd, Target};
@@ -43,8 +46,8 @@ impl World {
     fn obstacle(&self, head: &[u8]) -> Obstacle {
         let mut wanted = wanted("", "1", "s");
         wanted.truncate(1);
-        let payload = Payload { machine: Machine::of(head), ..(**wanted[0].payload.as_ref().unwrap()).clone() };
-        wanted[0].payload = Some(payload.into());
+        let payload = Payload { machine: Machine::of(head), ..wanted[0].payload().unwrap().clone() };
+        wanted[0].program = ProgramSource::Ship(payload.into());
         self.plan(&wanted, false).unwrap_err().remove(0)
     }
 
@@ -70,37 +73,30 @@ impl World {
         }
     }
 
-    fn observed(&self, wanted: &[Wanted]) -> Observed {
+    fn observed(&self, wanted: &[Desired]) -> Observed {
         let below = |folder: &str| {
             let folder = Utf8PathBuf::from(folder);
-            let inside = move |path: &HostPath| Some(path.rel.strip_prefix(&folder).ok()?.to_owned());
-            self.files.keys().filter(|path| path.base == Base::Data).filter_map(inside).collect::<Vec<_>>()
+            let inside = |(path, content): (&HostPath, &Vec<u8>)| {
+                Some((path.rel.strip_prefix(&folder).ok()?.to_owned(), sha256(content)))
+            };
+            let data = self.files.iter().filter(|(path, _)| path.base == Base::Data);
+            data.filter_map(inside).collect::<BTreeMap<_, _>>()
         };
         let file = |path: &HostPath| {
             self.files.get(path).map(|content| FileFound { content: content.clone(), mode: 0o644, link: None })
         };
-        let unit = |wanted: &Wanted| {
-            let name = wanted.spec.unit.as_str();
-            let mut releases: BTreeMap<u32, Option<String>> = BTreeMap::new();
-            for path in below(&format!("unitbee/units/{name}")) {
-                let mut parts = path.iter();
-                let Some(Ok(release)) = parts.next().map(str::parse) else { continue };
-                let env = releases.entry(release).or_default();
-                if parts.next() == Some("env") {
-                    let path = HostPath::new(Base::Data, format!("unitbee/units/{name}/{path}"));
-                    *env = Some(sha256(&self.files[&path]));
-                }
-            }
+        let unit = |wanted: &Desired| {
+            let name = wanted.unit();
             let record = file(&HostPath::new(Base::Data, format!("unitbee/units/{name}/spec.json")));
-            let payload = wanted.payload.as_ref().unwrap();
+            let payload = wanted.payload().unwrap();
             let store = format!("unitbee/store/{}/{}", payload.sha256, payload.name);
             UnitObserved {
-                elsewhere: Vec::new(),
                 file: file(&HostPath::new(Base::Config, format!("systemd/user/{name}.service"))),
-                record: record.and_then(|file| Record::parse(&file.content)),
-                releases,
+                record: record.and_then(|file| Record::parse(&file.content).ok()),
+                releases: release::found(below(&format!("unitbee/units/{name}"))),
                 program: ProgramFound::Store(self.files.contains_key(&HostPath::new(Base::Data, store))),
                 status: Some(self.status.get(name).cloned().unwrap_or_else(|| UnitStatus::unknown(name))),
+                ..UnitObserved::default()
             }
         };
         let slices = wanted
@@ -119,48 +115,75 @@ impl World {
             has_runner: false,
             slices,
             loader: Loader::default(),
-            refs: Refs::read(marks.iter().map(Utf8PathBuf::as_path)),
+            refs: Refs::read(marks.keys().map(Utf8PathBuf::as_path)),
+            journal: None,
             units: wanted.iter().map(unit).collect(),
         }
     }
 
-    fn plan(&self, wanted: &[Wanted], take: bool) -> Result<Plan, Vec<Obstacle>> {
-        plan("box", wanted, &self.observed(wanted), Choices { take, ..Choices::default() })
+    fn plan(&self, wanted: &[Desired], take: bool) -> Result<Plan, Vec<Obstacle>> {
+        self.plan_with(wanted, &ApplyOptions { take, ..ApplyOptions::default() })
     }
 
-    /// Writes the files of a plan, and nothing else of it.
-    fn write(&mut self, plan: &Plan) {
-        for put in &plan.batch.puts {
-            let bytes = match &put.content {
-                Content::Bytes(bytes) => bytes.clone(),
-                Content::File { len, .. } => vec![0; usize::try_from(*len).unwrap()],
-            };
-            self.files.insert(put.path.clone(), bytes);
-        }
-        for gone in &plan.batch.removes {
-            self.files.retain(|path, _| path.base != gone.base || !path.rel.starts_with(&gone.rel));
+    fn plan_with(&self, wanted: &[Desired], options: &ApplyOptions) -> Result<Plan, Vec<Obstacle>> {
+        plan("box", wanted, &self.observed(wanted), "alice@laptop", options)
+    }
+
+    /// Writes the files of steps, and nothing else of them.
+    fn write<'s>(&mut self, steps: impl Iterator<Item = &'s Step>) {
+        for batch in steps.filter_map(files) {
+            for put in &batch.puts {
+                let bytes = match &put.content {
+                    Content::Bytes(bytes) => bytes.clone(),
+                    Content::File { len, .. } => vec![0; usize::try_from(*len).unwrap()],
+                };
+                self.files.insert(put.path.clone(), bytes);
+            }
+            for gone in &batch.removes {
+                self.files.retain(|path, _| path.base != gone.base || !path.rel.starts_with(&gone.rel));
+            }
         }
     }
 
     /// Carries out a plan.
     fn apply(&mut self, plan: &Plan) {
-        self.write(plan);
+        self.write(plan.steps());
         self.now_usec += A_MOMENT_USEC;
         let since = self.facts().now();
-        for start in &plan.starts {
-            let status = self.status.entry(start.unit.clone()).or_insert_with(|| UnitStatus::unknown(&start.unit));
-            status.state = State::Running { pid: 1, since };
-            status.started_usec = Some(self.now_usec);
-            status.installed = true;
-        }
-        for unit in &plan.enable {
-            self.status.entry(unit.clone()).or_insert_with(|| UnitStatus::unknown(unit)).enabled = true;
-        }
-        for status in self.status.values_mut() {
-            status.needs_reload &= !plan.reload;
+        for step in plan.steps() {
+            let unit = step.unit.clone().unwrap_or_default();
+            match &step.action {
+                Action::Launch { .. } => {
+                    let status = self.status.entry(unit.clone()).or_insert_with(|| UnitStatus::unknown(&unit));
+                    status.state = State::Running { pid: 1, since };
+                    status.started_usec = Some(self.now_usec);
+                    status.installed = true;
+                }
+                Action::Enable => {
+                    self.status.entry(unit.clone()).or_insert_with(|| UnitStatus::unknown(&unit)).enabled = true;
+                }
+                Action::Reload => self.status.values_mut().for_each(|status| status.needs_reload = false),
+                _ => {}
+            }
         }
         self.now_usec += A_MOMENT_USEC;
     }
+}
+
+/// The files of a step.
+fn files(step: &Step) -> Option<&Batch> {
+    if let Action::Files(batch) = &step.action { Some(batch) } else { None }
+}
+
+/// What starts units, in words.
+fn launches(plan: &Plan) -> Vec<&str> {
+    let is = |step: &&Step| matches!(step.action, Action::Launch { .. });
+    plan.steps().filter(is).map(|step| step.does.as_str()).collect()
+}
+
+/// The ids of all steps.
+fn ids(plan: &Plan) -> Vec<&str> {
+    plan.steps().map(|step| step.id.as_str()).collect()
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -169,7 +192,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Two instances of one service, with a program of this digest and a secret of this value.
-fn wanted(keys: &str, program: &str, secret: &str) -> Vec<Wanted> {
+fn wanted(keys: &str, program: &str, secret: &str) -> Vec<Desired> {
     let text = format!(
         "[service.w]\ncommand = [\"./w\", \"{{port}}\"]\ninstances = {{ a = {{ port = 1 }}, b = {{ port = 2 }} }}\n\
          secrets = [\"TOKEN\"]\n{keys}"
@@ -190,7 +213,12 @@ fn wanted(keys: &str, program: &str, secret: &str) -> Vec<Wanted> {
     manifest
         .units
         .into_iter()
-        .map(|placed| Wanted { spec: placed.spec, payload: Some(payload.clone().into()), secrets: secret.clone() })
+        .map(|placed| Desired {
+            spec: placed.spec,
+            program: ProgramSource::Ship(payload.clone().into()),
+            env: EnvSource::New(secret.clone()),
+            definition: DefinitionSource::Render,
+        })
         .collect()
 }
 
@@ -215,25 +243,85 @@ fn a_plan_that_was_carried_out_leaves_nothing_to_do() {
 }
 
 #[test]
-fn the_unit_files_come_last() {
-    let plan = World::new().plan(&wanted("", "1", "s"), false).unwrap();
-    let last: Vec<&str> = plan.batch.puts.iter().rev().take(2).map(|put| put.path.rel.as_str()).collect();
-    assert_eq!(last, ["systemd/user/w-b.service", "systemd/user/w-a.service"]);
+fn everything_is_there_before_the_first_unit_file_and_units_take_turns() {
+    let mut world = World::new();
+    let plan = world.plan(&wanted("", "1", "s"), false).unwrap();
+    let ship = ids(&plan)[1].to_owned();
+    assert!(ship.starts_with("ship:"), "{ship}");
+    let new = [
+        "journal",
+        &ship,
+        "release:w-a",
+        "release:w-b",
+        "slice:rbee.slice",
+        "switch:w-a",
+        "switch:w-b",
+        "enable:w-a",
+        "enable:w-b",
+        "reload",
+        "start:w-a",
+        "gate:w-a",
+        "accept:w-a",
+        "start:w-b",
+        "gate:w-b",
+        "accept:w-b",
+        "close",
+    ];
+    assert_eq!(ids(&plan), new, "new units all at once");
+    world.apply(&plan);
+    let plan = world.plan(&wanted("env = { A = \"1\" }\n", "1", "s"), false).unwrap();
+    let turns = [
+        "journal",
+        "release:w-a",
+        "release:w-b",
+        "switch:w-a",
+        "reload",
+        "replace:w-a",
+        "gate:w-a",
+        "accept:w-a",
+        "switch:w-b",
+        "reload",
+        "replace:w-b",
+        "gate:w-b",
+        "accept:w-b",
+        "close",
+    ];
+    assert_eq!(ids(&plan).into_iter().filter(|id| *id != "limits").collect::<Vec<_>>(), turns, "one after the other");
+    let plan = world.plan(&wanted("env = { A = \"1\" }\nparallel = 2\n", "1", "s"), false).unwrap();
+    let at_once = [
+        "journal",
+        "release:w-a",
+        "release:w-b",
+        "switch:w-a",
+        "switch:w-b",
+        "reload",
+        "replace:w-a",
+        "gate:w-a",
+        "accept:w-a",
+        "replace:w-b",
+        "gate:w-b",
+        "accept:w-b",
+        "close",
+    ];
+    assert_eq!(ids(&plan), at_once);
 }
 
 #[test]
 fn one_program_is_shipped_once_for_many_units() {
     let plan = World::new().plan(&wanted("", "1", "s"), false).unwrap();
-    assert_eq!(plan.ships.len(), 1);
+    assert_eq!(ids(&plan).iter().filter(|id| id.starts_with("ship:")).count(), 1);
 }
 
 #[test]
 fn one_run_checks_a_program_for_many_units() {
     let world = World::new();
-    let checks = |keys: &str| world.plan(&wanted(keys, "1", "s"), false).unwrap().checks;
-    assert_eq!(checks("").len(), 0);
-    assert_eq!(checks("check = [\"--version\"]\n").len(), 1);
-    assert_eq!(checks("check = [\"--try\", \"{instance}\"]\n").len(), 2);
+    let checks = |keys: &str| {
+        let plan = world.plan(&wanted(keys, "1", "s"), false).unwrap();
+        ids(&plan).iter().filter(|id| id.starts_with("check:")).count()
+    };
+    assert_eq!(checks(""), 0);
+    assert_eq!(checks("check = [\"--version\"]\n"), 1);
+    assert_eq!(checks("check = [\"--try\", \"{instance}\"]\n"), 2);
 }
 
 #[test]
@@ -241,11 +329,11 @@ fn what_the_manager_applies_by_itself_restarts_nothing() {
     let mut world = World::new();
     world.apply(&world.plan(&wanted("", "1", "s"), false).unwrap());
     let plan = world.plan(&wanted("limits = { memory = \"1G\", cpu = \"50%\" }\n", "1", "s"), false).unwrap();
-    assert!(plan.reload && plan.starts.is_empty(), "{plan}");
+    assert!(ids(&plan).contains(&"reload") && ids(&plan).contains(&"limits"), "{plan}");
+    assert_eq!(launches(&plan), Vec::<&str>::new());
+    assert!(ids(&plan).contains(&"gate:w-a"), "it has to be healthy all the same: {plan}");
     let plan = world.plan(&wanted("env = { A = \"1\" }\n", "1", "s"), false).unwrap();
-    let why: Vec<&str> = plan.starts.iter().map(|start| start.why.as_str()).collect();
-    assert_eq!(why, ["Environment changed", "Environment changed"]);
-    assert!(plan.starts.iter().all(|start| start.restart));
+    assert_eq!(launches(&plan), ["restart w-a: Environment changed", "restart w-b: Environment changed"]);
 }
 
 #[test]
@@ -253,14 +341,65 @@ fn a_crash_between_the_files_and_the_restart_is_made_good() {
     let mut world = World::new();
     world.apply(&world.plan(&wanted("", "1", "s"), false).unwrap());
     let next = wanted("env = { A = \"1\" }\n", "1", "s");
-    world.write(&world.plan(&next, false).unwrap());
+    let plan = world.plan(&next, false).unwrap();
+    // Up to the first unit that is replaced.
+    let upto = plan.steps().position(|step| matches!(step.action, Action::Launch { .. })).unwrap();
+    world.write(plan.steps().take(upto));
     world.now_usec += A_MOMENT_USEC;
     let plan = world.plan(&next, false).unwrap();
-    assert!(plan.batch.puts.is_empty(), "the files are there already:\n{plan}");
-    let why: Vec<&str> = plan.starts.iter().map(|start| start.why.as_str()).collect();
-    assert_eq!(why, ["it runs an older release"; 2]);
+    assert_eq!(launches(&plan), ["restart w-a: it runs an older release", "restart w-b: Environment changed"]);
     world.apply(&plan);
     assert!(world.plan(&next, false).unwrap().is_empty());
+}
+
+#[test]
+fn a_release_that_was_never_proven_has_to_pass_its_gate() {
+    let mut world = World::new();
+    let wanted = wanted("", "1", "s");
+    let plan = world.plan(&wanted, false).unwrap();
+    world.apply(&plan);
+    world.files.retain(|path, _| !path.rel.ends_with("healthy"));
+    let plan = world.plan(&wanted, false).unwrap();
+    assert_eq!(ids(&plan), ["journal", "gate:w-a", "accept:w-a", "gate:w-b", "accept:w-b", "close"]);
+    world.apply(&plan);
+    assert!(world.plan(&wanted, false).unwrap().is_empty());
+}
+
+#[test]
+fn a_release_that_failed_is_not_tried_again_unasked() {
+    let mut world = World::new();
+    world.apply(&world.plan(&wanted("", "1", "s"), false).unwrap());
+    let bad = wanted("env = { A = \"1\" }\n", "1", "s");
+    let plan = world.plan(&bad, false).unwrap();
+    let release = plan.steps().find(|step| step.id.as_str() == "release:w-a").unwrap();
+    world.write([release].into_iter());
+    let mark = |release: u32| HostPath::new(Base::Data, format!("unitbee/units/w-a/{release}/failed"));
+    world.files.insert(mark(2), b"why\n".to_vec());
+    assert_eq!(world.plan(&bad, false).unwrap_err(), [Obstacle::FailedBefore { unit: "w-a".into(), release: 2 }]);
+    let retry = ApplyOptions { retry: true, ..ApplyOptions::default() };
+    assert!(ids(&world.plan_with(&bad, &retry).unwrap()).contains(&"switch:w-a"));
+    // Another release is another matter.
+    assert!(world.plan(&wanted("env = { A = \"2\" }\n", "1", "s"), false).is_ok());
+}
+
+#[test]
+fn another_project_has_its_own_units() {
+    let mut world = World::new();
+    let mine = wanted("", "1", "s");
+    world.apply(&world.plan(&mine, false).unwrap());
+    let project = |name: &str, units: &[&str]| ApplyOptions {
+        project: Some(Project {
+            name: name.into(),
+            manifest: "/other/unitbee.toml".into(),
+            units: units.iter().map(|unit| (*unit).to_owned()).collect(),
+        }),
+        ..ApplyOptions::default()
+    };
+    let obstacles = world.plan_with(&mine, &project("other", &["w-a", "w-b"])).unwrap_err();
+    assert!(matches!(&obstacles[0], Obstacle::OtherProject { project, .. } if project == "src"), "{obstacles:?}");
+    let plan = world.plan_with(&mine[..1], &project("src", &["w-a"])).unwrap();
+    assert_eq!(plan.orphans, ["w-b"], "it left the manifest");
+    assert!(world.plan_with(&mine[..1], &project("src", &["w-a", "w-b"])).unwrap().orphans.is_empty());
 }
 
 #[test]
@@ -268,13 +407,13 @@ fn secrets_are_compared_and_never_shown() {
     let mut world = World::new();
     world.apply(&world.plan(&wanted("", "1", "hunter2"), false).unwrap());
     let plan = world.plan(&wanted("", "1", "correct horse"), false).unwrap();
-    assert!(plan.starts.iter().all(|start| start.why == "its secrets changed"), "{plan}");
-    let shown = format!("{plan} {:?} {}", plan.files, serde_json::to_string(&plan).unwrap());
+    assert_eq!(launches(&plan), ["restart w-a: its secrets changed", "restart w-b: its secrets changed"]);
+    let shown = format!("{plan} {plan:?} {}", serde_json::to_string(&plan).unwrap());
     for secret in ["hunter2", "correct horse"] {
         assert!(!shown.contains(secret), "{shown}");
     }
-    let env: Vec<u32> =
-        plan.batch.puts.iter().filter(|put| put.path.rel.ends_with("env")).map(|put| put.mode).collect();
+    let puts = plan.steps().filter_map(files).flat_map(|batch| &batch.puts);
+    let env: Vec<u32> = puts.filter(|put| put.path.rel.ends_with("env")).map(|put| put.mode).collect();
     assert_eq!(env, [0o600, 0o600]);
 }
 
@@ -329,7 +468,10 @@ fn an_edit_by_hand_needs_a_choice() {
     let path = HostPath::new(Base::Config, "systemd/user/w-a.service");
     world.files.get_mut(&path).unwrap().extend(b"Nice=5\n");
     let obstacles = world.plan(&wanted, false).unwrap_err();
-    assert_eq!(obstacles, [Obstacle::Drift { path: "/home/bee/.config/systemd/user/w-a.service".into() }]);
+    let path = Utf8PathBuf::from("/home/bee/.config/systemd/user/w-a.service");
+    assert_eq!(obstacles, [Obstacle::Drift { path: path.clone(), diff: None }]);
+    let preview = world.plan_with(&wanted, &ApplyOptions { preview: true, ..ApplyOptions::default() }).unwrap();
+    assert_eq!(preview.drifts, [Obstacle::Drift { path, diff: None }]);
     let plan = world.plan(&wanted, true).unwrap();
     assert!(plan.to_string().contains("-Nice=5"), "{plan}");
     world.apply(&plan);
@@ -351,8 +493,8 @@ fn a_program_that_the_host_cannot_start_is_not_shipped() {
     let world = World::new();
     let mut wanted = wanted("", "1", "s");
     let needs = Requirements::BadScript(ScriptFault::CarriageReturn);
-    let payload = Payload { needs, ..(**wanted[0].payload.as_ref().unwrap()).clone() };
-    wanted[0].payload = Some(payload.into());
+    let payload = Payload { needs, ..wanted[0].payload().unwrap().clone() };
+    wanted[0].program = ProgramSource::Ship(payload.into());
     let obstacles = world.plan(&wanted, false).unwrap_err();
     assert_eq!(obstacles.len(), 1);
     assert!(obstacles[0].to_string().starts_with("w-a: /src/w has a carriage return"), "{obstacles:?}");
@@ -376,8 +518,7 @@ fn a_unit_that_is_down_is_started_and_one_that_loops_is_replaced() {
     world.status.get_mut("w-a").unwrap().state = State::Failed { reason: "exit code 3".into() };
     world.status.get_mut("w-b").unwrap().state = State::Backoff { reason: "exit code 4".into(), restarts: 7 };
     let plan = world.plan(&wanted, false).unwrap();
-    let starts: Vec<(bool, &str)> = plan.starts.iter().map(|start| (start.restart, start.why.as_str())).collect();
-    assert_eq!(starts, [(false, "it is failed (exit code 3)"), (true, "it is backoff (exit code 4)")]);
+    assert_eq!(launches(&plan), ["start w-a: it is failed (exit code 3)", "restart w-b: it is backoff (exit code 4)"]);
 }
 
 #[test]
@@ -385,5 +526,7 @@ fn what_the_manager_remembers_of_a_unit_without_a_file_does_not_count() {
     let mut world = World::new();
     let wanted = wanted("", "1", "s");
     world.status.insert("w-a".into(), UnitStatus { enabled: true, ..UnitStatus::unknown("w-a") });
-    assert_eq!(world.plan(&wanted, false).unwrap().enable, ["w-a", "w-b"]);
+    let plan = world.plan(&wanted, false).unwrap();
+    let enables: Vec<&str> = ids(&plan).into_iter().filter(|id| id.starts_with("enable:")).collect();
+    assert_eq!(enables, ["enable:w-a", "enable:w-b"]);
 }

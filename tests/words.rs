@@ -162,7 +162,7 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
     told(&["completions", "tcsh"], "possible values: bash");
     told(&["plan"], "there is no manifest unitbee.toml");
     told(&["-f", "other.toml", "status"], "there is no manifest other.toml");
-    told(&["start", "a/b"], "is no unit");
+    told(&["start", "a/b"], "invalid unit name");
     folder.write("unitbee.toml", "[service.web]\ncommand = ['sleep']\n");
     assert!(folder.run(&["--json", "logs", "--raw"]).exits(64).stdout.contains("leave out `--raw` or `--json`"));
     told(&["plan", "wbe"], "did you mean `web`? there are web-main");

@@ -40,6 +40,9 @@ _unitbee() {
             unitbee,help)
                 cmd="unitbee__subcmd__help"
                 ;;
+            unitbee,history)
+                cmd="unitbee__subcmd__history"
+                ;;
             unitbee,init)
                 cmd="unitbee__subcmd__init"
                 ;;
@@ -58,6 +61,9 @@ _unitbee() {
             unitbee,plan)
                 cmd="unitbee__subcmd__plan"
                 ;;
+            unitbee,prune)
+                cmd="unitbee__subcmd__prune"
+                ;;
             unitbee,rebuild)
                 cmd="unitbee__subcmd__rebuild"
                 ;;
@@ -69,6 +75,9 @@ _unitbee() {
                 ;;
             unitbee,restart)
                 cmd="unitbee__subcmd__restart"
+                ;;
+            unitbee,rollback)
+                cmd="unitbee__subcmd__rollback"
                 ;;
             unitbee,schema)
                 cmd="unitbee__subcmd__schema"
@@ -115,6 +124,9 @@ _unitbee() {
             unitbee__subcmd__help,help)
                 cmd="unitbee__subcmd__help__subcmd__help"
                 ;;
+            unitbee__subcmd__help,history)
+                cmd="unitbee__subcmd__help__subcmd__history"
+                ;;
             unitbee__subcmd__help,init)
                 cmd="unitbee__subcmd__help__subcmd__init"
                 ;;
@@ -133,6 +145,9 @@ _unitbee() {
             unitbee__subcmd__help,plan)
                 cmd="unitbee__subcmd__help__subcmd__plan"
                 ;;
+            unitbee__subcmd__help,prune)
+                cmd="unitbee__subcmd__help__subcmd__prune"
+                ;;
             unitbee__subcmd__help,rebuild)
                 cmd="unitbee__subcmd__help__subcmd__rebuild"
                 ;;
@@ -144,6 +159,9 @@ _unitbee() {
                 ;;
             unitbee__subcmd__help,restart)
                 cmd="unitbee__subcmd__help__subcmd__restart"
+                ;;
+            unitbee__subcmd__help,rollback)
+                cmd="unitbee__subcmd__help__subcmd__rollback"
                 ;;
             unitbee__subcmd__help,schema)
                 cmd="unitbee__subcmd__help__subcmd__schema"
@@ -173,7 +191,7 @@ _unitbee() {
 
     case "${cmd}" in
         unitbee)
-            opts="-f -H -v -h -V --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help --version init render verify plan apply build rebuild install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
+            opts="-f -H -v -h -V --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help --version init render verify plan apply build rebuild install-unit uninstall rollback history prune start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -215,7 +233,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__apply)
-            opts="-f -H -v -h --take --lock-wait --strict-limits --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --take --retry --no-rollback --keep-failed --atomic --prune --lock-wait --strict-limits --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -395,12 +413,16 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__disable)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -437,12 +459,16 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__enable)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -479,12 +505,16 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__ensure)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -521,7 +551,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__help)
-            opts="init render verify plan apply build rebuild install-unit uninstall start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
+            opts="init render verify plan apply build rebuild install-unit uninstall rollback history prune start stop restart reload kill enable disable ensure wait status logs demo completions man schema help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -646,6 +676,20 @@ _unitbee() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        unitbee__subcmd__help__subcmd__history)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         unitbee__subcmd__help__subcmd__init)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -730,6 +774,20 @@ _unitbee() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        unitbee__subcmd__help__subcmd__prune)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         unitbee__subcmd__help__subcmd__rebuild)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -773,6 +831,20 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__help__subcmd__restart)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        unitbee__subcmd__help__subcmd__rollback)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -884,6 +956,48 @@ _unitbee() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        unitbee__subcmd__history)
+            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ssh-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         unitbee__subcmd__init)
             opts="-f -H -v -h --force --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -927,7 +1041,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__install__subcmd__unit)
-            opts="-f -H -v -h --lock-wait --take --strict-limits --check --env --secret --working-dir --cpu --memory --tasks --nofile --scope --restart --health --within --stop --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --take --retry --no-rollback --keep-failed --atomic --strict-limits --check --env --secret --working-dir --cpu --memory --tasks --nofile --scope --restart --health --within --stop --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1025,12 +1139,16 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__kill)
-            opts="-s -f -H -v -h --signal --all --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-s -f -H -v -h --lock-wait --signal --all --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --signal)
                     COMPREPLY=($(compgen -W "term kill hup int usr1 usr2 quit" -- "${cur}"))
                     return 0
@@ -1204,8 +1322,54 @@ _unitbee() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        unitbee__subcmd__prune)
+            opts="-f -H -v -h --secrets --lock-wait --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ssh-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         unitbee__subcmd__rebuild)
-            opts="-f -H -v -h --take --lock-wait --strict-limits --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --take --retry --no-rollback --keep-failed --atomic --prune --lock-wait --strict-limits --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1251,12 +1415,16 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__reload)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1347,12 +1515,66 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__restart)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ssh-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --supervisor)
+                    COMPREPLY=($(compgen -W "systemd launchd runner" -- "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        unitbee__subcmd__rollback)
+            opts="-f -H -v -h --to --no-rollback --lock-wait --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1431,12 +1653,16 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__start)
-            opts="-f -H -v -h --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1515,12 +1741,16 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__stop)
-            opts="-y -f -H -v -h --yes --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-y -f -H -v -h --lock-wait --yes --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1557,7 +1787,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__uninstall)
-            opts="-y -f -H -v -h --lock-wait --yes --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-y -f -H -v -h --lock-wait --yes --take --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

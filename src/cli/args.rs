@@ -27,7 +27,8 @@ Examples:
   unitbee status --json    the state of everything, for machines
 
 Exit codes: 0 done; 1 failed; 2 changes pending; 3 not running or not healthy;
-6 some hosts failed; 64 usage; 65 manifest invalid."
+4 rolled back, healthy; 5 rolled back, not healthy; 6 some hosts failed; 64 usage;
+65 manifest invalid."
 )]
 pub struct Cli {
     /// Options of every verb.
@@ -118,10 +119,19 @@ pub enum Verb {
     InstallUnit(Box<InstallUnit>),
     /// Stop, disable and remove units, and prove that they are gone
     #[command(after_help = "Example:\n  unitbee uninstall llm-8080 -H gpu1")]
-    Uninstall(Changing),
+    Uninstall(Uninstall),
+    /// Put an earlier release of units back, and wait until it is healthy
+    #[command(after_help = "Examples:\n  unitbee rollback llm\n  unitbee rollback llm-8080 --to 3")]
+    Rollback(Rollback),
+    /// Show the releases that hosts keep, and who changed what
+    #[command(after_help = "Example:\n  unitbee history llm -H gpu1")]
+    History(Services),
+    /// Remove releases that are not needed any more
+    #[command(after_help = "Examples:\n  unitbee prune\n  unitbee prune llm --secrets")]
+    Prune(Prune),
     /// Start units and wait until they are healthy
     #[command(after_help = "Example:\n  unitbee start llm")]
-    Start(Services),
+    Start(Changing),
     /// Stop units: shutdown URL, TERM, KILL, and the proof that nothing is left
     #[command(
         after_help = "Examples:\n  unitbee stop llm-8080\n  unitbee stop --yes       all of the manifest, without asking"
@@ -129,22 +139,22 @@ pub enum Verb {
     Stop(Stop),
     /// Stop units and start them again, one after the other
     #[command(after_help = "Example:\n  unitbee restart llm -H gpu1")]
-    Restart(Services),
+    Restart(Changing),
     /// Have units read their configuration again, by their own reload command
     #[command(after_help = "Example:\n  unitbee reload web")]
-    Reload(Services),
+    Reload(Changing),
     /// Send a signal to units
     #[command(after_help = "Example:\n  unitbee kill --signal USR1 web")]
     Kill(Kill),
     /// Have units started at boot
     #[command(after_help = "Example:\n  unitbee enable llm")]
-    Enable(Services),
+    Enable(Changing),
     /// Have units no longer started at boot
     #[command(after_help = "Example:\n  unitbee disable llm")]
-    Disable(Services),
+    Disable(Changing),
     /// Make sure that installed units run and are healthy
     #[command(after_help = "Example:\n  unitbee ensure llm")]
-    Ensure(Services),
+    Ensure(Changing),
     /// Wait until units run and are healthy
     #[command(after_help = "Example:\n  unitbee wait llm && curl http://127.0.0.1:8080/")]
     Wait(Services),
@@ -234,7 +244,7 @@ pub struct Converge {
     /// Names of services.
     #[command(flatten)]
     pub services: Services,
-    /// Overwrite files of ours that were edited by hand
+    /// Overwrite files of ours that were edited by hand, and take over units of other projects
     #[arg(long)]
     pub take: bool,
 }
@@ -247,7 +257,7 @@ pub struct Locking {
     pub lock_wait: Duration,
 }
 
-/// `uninstall`.
+/// Verbs that change units.
 #[derive(Debug, Clone, Args)]
 pub struct Changing {
     /// Names of services.
@@ -256,17 +266,14 @@ pub struct Changing {
     /// The lock.
     #[command(flatten)]
     pub locking: Locking,
-    /// The question.
-    #[command(flatten)]
-    pub confirm: Confirm,
 }
 
 /// `stop`.
 #[derive(Debug, Clone, Args)]
 pub struct Stop {
-    /// Names of services.
+    /// What is stopped.
     #[command(flatten)]
-    pub services: Services,
+    pub changing: Changing,
     /// The question.
     #[command(flatten)]
     pub confirm: Confirm,
@@ -280,18 +287,87 @@ pub struct Confirm {
     pub yes: bool,
 }
 
+/// `uninstall`.
+#[derive(Debug, Clone, Args)]
+pub struct Uninstall {
+    /// What is removed.
+    #[command(flatten)]
+    pub changing: Changing,
+    /// The question.
+    #[command(flatten)]
+    pub confirm: Confirm,
+    /// Remove units of other projects too
+    #[arg(long)]
+    pub take: bool,
+}
+
+/// What is done when a release does not pass its gate.
+#[derive(Debug, Clone, Copy, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct Gating {
+    /// Try a release again that failed before
+    #[arg(long)]
+    pub retry: bool,
+    /// Leave a release in place that fails, instead of rolling back
+    #[arg(long, conflicts_with = "atomic")]
+    pub no_rollback: bool,
+    /// Leave a unit in place whose first release fails, instead of removing it
+    #[arg(long)]
+    pub keep_failed: bool,
+    /// Roll back the units of a host that succeeded too, when one fails
+    #[arg(long)]
+    pub atomic: bool,
+}
+
 /// `apply`.
 #[derive(Debug, Clone, Args)]
 pub struct Apply {
     /// What is converged.
     #[command(flatten)]
     pub converge: Converge,
+    /// When a release fails.
+    #[command(flatten)]
+    pub gating: Gating,
+    /// Remove units that are not in the manifest any more
+    #[arg(long)]
+    pub prune: bool,
     /// The lock.
     #[command(flatten)]
     pub locking: Locking,
     /// Fail where a limit of the manifest does not hold
     #[arg(long)]
     pub strict_limits: bool,
+}
+
+/// `rollback`.
+#[derive(Debug, Clone, Args)]
+pub struct Rollback {
+    /// Names of services.
+    #[command(flatten)]
+    pub services: Services,
+    /// Release to go back to [default: the last good one before the one in effect]
+    #[arg(long, value_name = "RELEASE")]
+    pub to: Option<u32>,
+    /// Leave that release in place even if it fails
+    #[arg(long)]
+    pub no_rollback: bool,
+    /// The lock.
+    #[command(flatten)]
+    pub locking: Locking,
+}
+
+/// `prune`.
+#[derive(Debug, Clone, Args)]
+pub struct Prune {
+    /// Names of services.
+    #[command(flatten)]
+    pub services: Services,
+    /// Remove the secrets of all releases that are not in effect, and with them the way back
+    #[arg(long)]
+    pub secrets: bool,
+    /// The lock.
+    #[command(flatten)]
+    pub locking: Locking,
 }
 
 /// `install-unit`.
@@ -302,9 +378,12 @@ pub struct InstallUnit {
     /// The lock.
     #[command(flatten)]
     pub locking: Locking,
-    /// Overwrite a unit file of ours that was edited by hand
+    /// Overwrite a unit file of ours that was edited by hand, and take the unit over from another project
     #[arg(long)]
     pub take: bool,
+    /// When the release fails.
+    #[command(flatten)]
+    pub gating: Gating,
     /// Fail where a limit does not hold
     #[arg(long)]
     pub strict_limits: bool,
@@ -398,9 +477,9 @@ impl ScopeName {
 /// `kill`.
 #[derive(Debug, Args)]
 pub struct Kill {
-    /// Names of services.
+    /// What is signalled.
     #[command(flatten)]
-    pub services: Services,
+    pub changing: Changing,
     /// Signal to send
     #[arg(short, long, value_enum, default_value = "term", ignore_case = true)]
     pub signal: SignalName,

@@ -14,6 +14,10 @@ pub enum Exit {
     Pending = 2,
     /// `status`: something is not running or not healthy.
     NotRunning = 3,
+    /// A release failed; the one before runs again and is healthy.
+    RolledBack = 4,
+    /// A release failed, and the one before is not healthy either.
+    RolledBackUnhealthy = 5,
     /// Failed on some hosts, done on others.
     SomeHostsFailed = 6,
     /// The command line cannot be understood.
@@ -23,12 +27,16 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The exit of many hosts: `failed` of them failed, of `all`.
+    /// The exit of many hosts, each of which ended so.
     #[must_use]
-    pub fn of_hosts(failed: usize, all: usize) -> Self {
-        match failed {
-            0 => Self::Done,
-            _ if failed < all => Self::SomeHostsFailed,
+    pub fn of_hosts(hosts: &[Self]) -> Self {
+        let is_done = |exit: &Self| *exit == Self::Done;
+        match hosts {
+            _ if hosts.iter().all(is_done) => Self::Done,
+            // Something is down: nothing matters more.
+            _ if hosts.contains(&Self::RolledBackUnhealthy) => Self::RolledBackUnhealthy,
+            _ if hosts.iter().any(is_done) => Self::SomeHostsFailed,
+            [first, ..] if hosts.iter().all(|exit| exit == first) => *first,
             _ => Self::Failed,
         }
     }
@@ -37,5 +45,23 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exit::{self, Done, Failed, RolledBack, RolledBackUnhealthy, SomeHostsFailed};
+
+    #[test]
+    fn the_worst_of_many_hosts_counts() {
+        for (hosts, exit) in [
+            (&[Done, Done][..], Done),
+            (&[Done, RolledBack], SomeHostsFailed),
+            (&[RolledBack, RolledBack], RolledBack),
+            (&[RolledBack, Failed], Failed),
+            (&[Done, RolledBackUnhealthy], RolledBackUnhealthy),
+        ] {
+            assert_eq!(Exit::of_hosts(hosts), exit, "{hosts:?}");
+        }
     }
 }

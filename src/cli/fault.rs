@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::deploy::{ApplyError, Obstacle, PrepareError};
+use super::exit::Exit;
+use crate::deploy::{ApplyError, Failure, Now, Obstacle, PrepareError};
 use crate::host::{HostError, printable};
 use crate::lifecycle::{LifecycleError, joined};
 use crate::observe::ObserveError;
@@ -55,6 +56,48 @@ impl fmt::Display for Usage {
 
 impl Error for Usage {}
 
+/// Names that are found on no host.
+#[derive(Debug)]
+pub struct NotFound {
+    /// What was asked for.
+    pub names: Vec<String>,
+    /// The hosts.
+    pub hosts: Vec<String>,
+    /// What comes closest.
+    pub similar: Option<String>,
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no unit {} on {}", self.names.join(", "), self.hosts.join(", "))
+    }
+}
+
+impl Error for NotFound {}
+
+impl NotFound {
+    fn hint(&self) -> String {
+        match &self.similar {
+            Some(similar) => format!("did you mean `{similar}`?"),
+            None => "`unitbee status` shows the units that there are".to_owned(),
+        }
+    }
+}
+
+/// The exit code of an error on one host.
+#[must_use]
+pub fn exit(error: &anyhow::Error) -> Exit {
+    let Some(ApplyError::Rejected { failures, .. }) = error.downcast_ref() else { return Exit::Failed };
+    let is = |what: fn(&Now) -> bool| failures.iter().any(|failure| what(&failure.now));
+    if is(|now| matches!(now, Now::Unhealthy { .. })) {
+        Exit::RolledBackUnhealthy
+    } else if is(|now| matches!(now, Now::RolledBack { .. })) {
+        Exit::RolledBack
+    } else {
+        Exit::Failed
+    }
+}
+
 /// One complaint of several, with its hint.
 struct Item {
     message: String,
@@ -75,6 +118,9 @@ pub fn text(error: &anyhow::Error, color: bool) -> String {
         lines.push(format!("  - {}", item.message));
         lines.extend(item.hint.map(|hint| format!("    hint: {hint}")));
     }
+    if let Some(ApplyError::Rejected { failures, untouched }) = error.downcast_ref() {
+        lines.extend(rejected(failures, untouched));
+    }
     lines.extend(hint(error).map(|hint| format!("  hint: {hint}")));
     lines.push(String::new());
     lines.join("\n")
@@ -89,7 +135,79 @@ pub fn value(error: &anyhow::Error) -> Value {
     let items: Vec<Value> =
         items(error).into_iter().map(|item| json!({ "error": item.message, "hint": item.hint })).collect();
     let (head, causes) = told(error);
-    json!({ "error": head, "causes": causes, "details": items, "hint": hint(error) })
+    let mut value = json!({ "error": head, "causes": causes, "details": items, "hint": hint(error) });
+    if let (Some(ApplyError::Rejected { failures, untouched }), Value::Object(fields)) =
+        (error.downcast_ref(), &mut value)
+    {
+        fields.insert("failures".to_owned(), failures.iter().map(failed).collect());
+        fields.insert("untouched".to_owned(), json!(untouched));
+    }
+    value
+}
+
+/// Each release that failed: why, the end of its log, and what runs now.
+fn rejected(failures: &[Failure], untouched: &[String]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let log = |lines: &mut Vec<String>, unit: &str, log: &[String]| {
+        if !log.is_empty() {
+            lines.push(format!("    the end of the log of {unit}:"));
+            lines.extend(log.iter().map(|line| format!("      | {}", shown(line))));
+        }
+    };
+    for failure in failures {
+        let Failure { unit, release, error, log: said, now } = failure;
+        lines.push(format!("  - release {release} of {unit}: {}", shown(&chain(error))));
+        log(&mut lines, unit, said);
+        let process = |pid: &Option<u32>| pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+        match now {
+            Now::RolledBack { to, pid } => {
+                lines.push(format!("    now: release {to} of {unit} runs{} and is healthy", process(pid)));
+            }
+            Now::Unhealthy { to, error, log: said } => {
+                lines.push(format!(
+                    "    now: release {to} of {unit} is in effect and not healthy: {}",
+                    shown(&chain(error))
+                ));
+                log(&mut lines, unit, said);
+            }
+            Now::Removed => lines.push(format!("    now: {unit} is removed")),
+            Now::Left => lines.push(format!("    now: release {release} of {unit} is in effect")),
+        }
+    }
+    if !untouched.is_empty() {
+        lines.push(format!("  not changed: {}", untouched.join(", ")));
+    }
+    lines
+}
+
+/// The same for machines.
+fn failed(failure: &Failure) -> Value {
+    let Failure { unit, release, error, log, now } = failure;
+    let now = match now {
+        Now::RolledBack { to, pid } => json!({ "state": "rolled-back", "release": to, "pid": pid, "healthy": true }),
+        Now::Unhealthy { to, error, log } => json!({
+            "state": "rolled-back", "release": to, "healthy": false, "error": shown(&chain(error)), "log": log,
+        }),
+        Now::Removed => json!({ "state": "removed" }),
+        Now::Left => json!({ "state": "left", "release": release }),
+    };
+    json!({ "unit": unit, "release": release, "error": shown(&chain(error)), "log": log, "now": now })
+}
+
+/// An error with its causes in one line.
+fn chain(error: &ApplyError) -> String {
+    let mut line = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if let Some(both) = joined(&line, &text) {
+            line = both;
+        } else if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = error.source();
+    }
+    line
 }
 
 fn shown(text: &str) -> String {
@@ -142,6 +260,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             .or_else(|| cause.downcast_ref().and_then(LogsError::hint))
             .or_else(|| cause.downcast_ref().and_then(RenderError::hint))
             .or_else(|| cause.downcast_ref().map(SelectError::hint))
+            .or_else(|| cause.downcast_ref().map(NotFound::hint))
             .or_else(|| match cause.downcast_ref() {
                 Some(ApplyError::Obstacles { .. }) | None => None,
                 Some(error) => error.hint(),

@@ -3,6 +3,8 @@
 pub mod args;
 pub mod exit;
 pub mod fault;
+mod installed;
+mod interrupt;
 pub mod output;
 pub mod verbs;
 pub mod work;
@@ -20,7 +22,7 @@ use self::args::{Cli, Verb};
 use self::exit::Exit;
 use self::fault::{BadManifest, Usage};
 use self::output::Output;
-use self::verbs::{build, converge, demo, files, lifecycle, logs, status};
+use self::verbs::{apply, build, demo, files, lifecycle, logs, plan, releases, status, uninstall};
 use crate::service::manifest::SelectError;
 
 /// Reads the command line, does what it says, and says how that went.
@@ -47,12 +49,15 @@ async fn run(cli: Cli, output: Output) -> Result<Exit> {
         Verb::Init(args) => files::init(global, args, output).await,
         Verb::Render(args) => files::render(global, args, output).await,
         Verb::Verify(args) => files::verify(global, args, output).await,
-        Verb::Plan(args) => converge::plan(global, args, output).await,
-        Verb::Apply(args) => converge::apply_all(global, args, output).await,
+        Verb::Plan(args) => plan::plan(global, args, output).await,
+        Verb::Apply(args) => apply::apply_all(global, args, output).await,
         Verb::Build(args) => build::build(global, args, output).await,
         Verb::Rebuild(args) => build::rebuild(global, args, output).await,
-        Verb::InstallUnit(args) => converge::install(global, args, output).await,
-        Verb::Uninstall(args) => converge::uninstall_all(global, args, output).await,
+        Verb::InstallUnit(args) => apply::install(global, args, output).await,
+        Verb::Uninstall(args) => uninstall::uninstall_all(global, args, output).await,
+        Verb::Rollback(args) => releases::rollback(global, args, output).await,
+        Verb::History(args) => releases::history(global, args, output).await,
+        Verb::Prune(args) => releases::prune(global, args, output).await,
         Verb::Start(args) => lifecycle::run(global, args, lifecycle::Verb::Start, output).await,
         Verb::Stop(args) => lifecycle::stop(global, args, output).await,
         Verb::Restart(args) => lifecycle::run(global, args, lifecycle::Verb::Restart, output).await,
@@ -61,7 +66,7 @@ async fn run(cli: Cli, output: Output) -> Result<Exit> {
         Verb::Enable(args) => lifecycle::run(global, args, lifecycle::Verb::Enable, output).await,
         Verb::Disable(args) => lifecycle::run(global, args, lifecycle::Verb::Disable, output).await,
         Verb::Ensure(args) => lifecycle::run(global, args, lifecycle::Verb::Ensure, output).await,
-        Verb::Wait(args) => lifecycle::run(global, args, lifecycle::Verb::Wait, output).await,
+        Verb::Wait(args) => lifecycle::wait(global, args, output).await,
         Verb::Status(args) => status::status(global, args, output).await,
         Verb::Logs(args) => logs::logs(global, args, output).await,
         Verb::Demo { serve: Some(port), .. } => demo::serve(*port).await,

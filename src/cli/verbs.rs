@@ -1,13 +1,16 @@
 //! The verbs, one function each.
 
+pub mod apply;
 pub mod build;
 mod confirm;
-pub mod converge;
 pub mod demo;
 pub mod files;
 pub mod lifecycle;
 pub mod logs;
+pub mod plan;
+pub mod releases;
 pub mod status;
+pub mod uninstall;
 
 use std::sync::Arc;
 
@@ -25,6 +28,7 @@ type HostResult<T> = (Arc<dyn Host>, Result<T>);
 /// Prints the errors of hosts that failed, and finds the exit.
 fn report<T>(output: Output, fates: &[HostResult<T>]) -> Exit {
     let failed = fates.iter().filter(|(_, fate)| fate.is_err()).count();
+    let exits: Vec<Exit> = fates.iter().map(|(_, fate)| fate.as_ref().err().map_or(Exit::Done, fault::exit)).collect();
     if !output.json {
         for (host, fate) in fates {
             if let Err(error) = fate {
@@ -41,7 +45,7 @@ fn report<T>(output: Output, fates: &[HostResult<T>]) -> Exit {
             exchanges(host.as_ref());
         }
     }
-    Exit::of_hosts(failed, fates.len())
+    Exit::of_hosts(&exits)
 }
 
 /// Tells how often a host was asked, for `-v`.

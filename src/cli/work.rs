@@ -1,23 +1,24 @@
 //! What the words of the command line mean: which manifest, which units, on which hosts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use tokio_util::sync::CancellationToken;
 
 use super::args::{Global, Services};
 use super::fault::{BadManifest, Usage};
+use super::{installed, interrupt};
+use crate::deploy::{Change, Project};
 use crate::host::{self, Host, Options};
 use crate::observe::UnitRef;
 use crate::service::manifest::{self, HostWork, Manifest, THIS_MACHINE};
-use crate::service::spec::{UnitName, UnitSpec};
+use crate::service::spec::UnitSpec;
 use crate::supervisor::SupervisorKind;
 
 /// The manifest that is read when none is named.
 pub const MANIFEST: &str = "unitbee.toml";
-
-/// Slice of units that no manifest tells of.
-const SLICE: &str = "rbee";
 
 /// What is to be done on one host.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Job {
     pub subjects: Vec<UnitRef>,
     /// The service manager that was asked for.
     pub supervisor: Option<SupervisorKind>,
+    /// The project of the manifest, where there is one.
+    pub project: Option<Project>,
 }
 
 impl Job {
@@ -65,7 +68,25 @@ async fn read(name: &Utf8Path) -> Result<Option<Manifest>> {
 /// Jobs for units of the manifest.
 pub async fn of_manifest(global: &Global, services: &Services) -> Result<Vec<Job>> {
     let manifest = manifest(global).await?;
-    Ok(jobs(global, manifest.select(&services.services, &global.hosts)?))
+    let work = manifest.select(&services.services, &global.hosts)?;
+    Ok(of_project(global, &manifest, work))
+}
+
+/// Jobs of work that was selected from a manifest, which is the project of its units.
+fn of_project(global: &Global, manifest: &Manifest, work: Vec<HostWork>) -> Vec<Job> {
+    // All that it has on a host, also where less was selected: the rest is no orphan.
+    let all = manifest.select(&[], &global.hosts).unwrap_or_default();
+    let file = global.file.as_deref().and_then(Utf8Path::file_name).unwrap_or(MANIFEST);
+    let mut jobs = jobs(global, work);
+    for job in &mut jobs {
+        let here = all.iter().filter(|work| work.name == job.host.name());
+        job.project = Some(Project {
+            name: manifest.project.clone(),
+            manifest: manifest.dir.join(file).into_string(),
+            units: here.flat_map(|work| &work.units).map(|spec| spec.unit.to_string()).collect(),
+        });
+    }
+    jobs
 }
 
 /// Jobs of work that was selected.
@@ -79,34 +100,56 @@ pub fn jobs(global: &Global, work: Vec<HostWork>) -> Vec<Job> {
         ),
         subjects: work.units.into_iter().map(subject).collect(),
         supervisor: global.supervisor.map(SupervisorKind::from),
+        project: None,
     };
     work.into_iter().map(job).collect()
 }
 
-/// Jobs for units that are installed: those of the manifest where there is one, else those named on the command line.
+/// Jobs for units that are installed: those of the manifest where there is one, and whatever else of ours is found on the
+/// hosts by the names of the command line.
 pub async fn of_installed(global: &Global, services: &Services) -> Result<Vec<Job>> {
-    if global.file.is_some() || read(Utf8Path::new(MANIFEST)).await?.is_some() {
-        return of_manifest(global, services).await;
-    }
-    if services.services.is_empty() {
-        let message = format!("there is no manifest {MANIFEST}, and no unit is named");
-        return Err(Usage { message, hint: "name units, or a manifest with `-f FILE`".into() }.into());
-    }
-    let mut subjects = Vec::new();
-    for name in &services.services {
-        let unit = UnitName::new(manifest::without_suffix(name)).map_err(|error| Usage {
-            message: format!("{name:?} is no unit: {error}"),
-            hint: format!("without a manifest {MANIFEST} units are named in full, such as llm-8080"),
-        })?;
-        subjects.push(UnitRef { unit: unit.to_string(), slice: SLICE.to_owned(), spec: None });
-    }
-    let hosts = if global.hosts.is_empty() { vec![THIS_MACHINE.to_owned()] } else { global.hosts.clone() };
-    let job = |name: &String| Job {
-        host: host::open(name, name, &options(global)),
-        subjects: subjects.clone(),
-        supervisor: global.supervisor.map(SupervisorKind::from),
+    let names = &services.services;
+    let found = match &global.file {
+        Some(file) => read(file).await?,
+        None => read(Utf8Path::new(MANIFEST)).await?,
     };
-    Ok(hosts.iter().map(job).collect())
+    if names.is_empty() || (global.file.is_some() && found.is_none()) {
+        return match found {
+            Some(manifest) => {
+                let work = manifest.select(&[], &global.hosts)?;
+                Ok(of_project(global, &manifest, work))
+            }
+            None if global.file.is_some() => of_manifest(global, services).await,
+            None => {
+                let message = format!("there is no manifest {MANIFEST}, and no unit is named");
+                Err(Usage { message, hint: "name units, or a manifest with `-f FILE`".into() }.into())
+            }
+        };
+    }
+    let Some(manifest) = found else {
+        let hosts = if global.hosts.is_empty() { vec![THIS_MACHINE.to_owned()] } else { global.hosts.clone() };
+        let machines = hosts.into_iter().map(|host| (host.clone(), host)).collect();
+        return installed::find(global, machines, names, &[]).await;
+    };
+    let is_known = |name: &String| manifest.select(std::slice::from_ref(name), &[]).is_ok();
+    let (known, unknown): (Vec<String>, Vec<String>) = names.iter().cloned().partition(is_known);
+    let mut jobs = if known.is_empty() {
+        Vec::new()
+    } else {
+        let work = manifest.select(&known, &global.hosts)?;
+        of_project(global, &manifest, work)
+    };
+    if !unknown.is_empty() {
+        let units: Vec<String> = manifest.units.iter().map(|unit| unit.spec.unit.to_string()).collect();
+        let machines = manifest.machines(&global.hosts)?;
+        for other in installed::find(global, machines, &unknown, &units).await? {
+            match jobs.iter_mut().find(|job| job.host.name() == other.host.name()) {
+                Some(job) => job.subjects.extend(other.subjects),
+                None => jobs.push(other),
+            }
+        }
+    }
+    Ok(jobs)
 }
 
 fn subject(spec: UnitSpec) -> UnitRef {
@@ -119,10 +162,38 @@ pub fn options(global: &Global) -> Options {
     Options { ssh_config: global.ssh_config.clone(), connect_timeout: global.connect_timeout, ..Options::default() }
 }
 
-/// Who is at work, for others who find a host locked: `alice@laptop, process 4711`.
-#[must_use]
-pub fn owner() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
-    let machine = rustix::system::uname();
-    format!("{user}@{}, process {}", machine.nodename().to_string_lossy(), std::process::id())
+/// Who changes hosts, for others who find one locked, for the journal and the audit log.
+#[derive(Debug)]
+pub struct Who {
+    /// `alice@laptop`.
+    by: String,
+    /// `alice@laptop, process 4711`.
+    owner: String,
+    /// Ends a change after the unit in hand.
+    interrupt: CancellationToken,
+}
+
+impl Who {
+    /// Whoever runs this program, from now on listening to Ctrl-C.
+    #[must_use]
+    pub fn here() -> Self {
+        let user =
+            std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
+        let by = format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy());
+        let owner = format!("{by}, process {}", std::process::id());
+        Self { by, owner, interrupt: interrupt::listen() }
+    }
+
+    /// A change of the host of a job.
+    #[must_use]
+    pub fn change(&self, verb: &'static str, lock_timeout: Duration, job: &Job) -> Change<'_> {
+        Change {
+            verb,
+            by: &self.by,
+            owner: &self.owner,
+            lock_timeout,
+            requested: job.supervisor,
+            interrupt: self.interrupt.clone(),
+        }
+    }
 }

@@ -11,11 +11,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::apply::ApplyError;
-use super::event::{Event, Sink};
+use super::desired::Desired;
+use super::error::ApplyError;
 use super::machine::Machine;
-use super::plan::Plan;
-use super::release::Wanted;
 use crate::host::{Command, End, Host, HostError, Output, printable};
 use crate::service::render::launchd;
 use crate::service::spec::EnvName;
@@ -84,8 +82,8 @@ pub struct CheckError {
 impl Check {
     /// The check of a unit whose program is at `program`, run in the home where the unit names no folder; `None` where its
     /// manifest wants none.
-    pub(super) fn of(wanted: &Wanted, program: &Utf8Path, home: &Utf8Path, manager: SupervisorKind) -> Option<Self> {
-        let spec = &wanted.spec;
+    pub(super) fn of(desired: &Desired, program: &Utf8Path, home: &Utf8Path, manager: SupervisorKind) -> Option<Self> {
+        let spec = &desired.spec;
         Some(Self {
             unit: spec.unit.to_string(),
             program: program.to_owned(),
@@ -93,7 +91,7 @@ impl Check {
             dir: spec.working_dir.as_deref().unwrap_or(home).to_owned(),
             env: spec.env.clone(),
             path: (manager == SupervisorKind::Launchd).then_some(launchd::PATH),
-            machine: wanted.payload.as_ref().and_then(|payload| payload.machine.clone()),
+            machine: desired.payload().and_then(|payload| payload.machine.clone()),
         })
     }
 
@@ -102,7 +100,8 @@ impl Check {
         (&self.program, &self.args, &self.dir, &self.env) == (&other.program, &other.args, &other.dir, &other.env)
     }
 
-    async fn run(&self, host: &dyn Host) -> Result<String, ApplyError> {
+    /// Runs it; the first line that the program writes.
+    pub(super) async fn run(&self, host: &dyn Host) -> Result<String, ApplyError> {
         let path = self.path.map(|path| format!("PATH={path}"));
         let set = path.into_iter().chain(self.env.iter().map(|(name, value)| format!("{name}={value}")));
         let command = Command::new("sh").args(["-c", IN_FOLDER, "sh", self.dir.as_str()]).args(set);
@@ -162,28 +161,4 @@ impl CheckError {
     pub fn hint(&self) -> Option<String> {
         self.hint.clone()
     }
-}
-
-/// Ships the programs of a plan and tries those that are to be tried; what passes is not shipped again. Of a program
-/// that does not pass nothing stays.
-pub(super) async fn run(host: &dyn Host, plan: &mut Plan, events: Sink<'_>) -> Result<(), ApplyError> {
-    if plan.checks.is_empty() {
-        return Ok(());
-    }
-    let total = plan.bytes();
-    let ahead = plan.split_programs();
-    if !ahead.puts.is_empty() {
-        host.change(&ahead, &|bytes| events(Event::Sent { bytes, total })).await?;
-    }
-    for check in &plan.checks {
-        match check.run(host).await {
-            Ok(said) => events(Event::Checked { unit: check.unit.clone(), said }),
-            Err(error) => {
-                // What the check found out is worth more than why this failed, and an uninstall removes it too.
-                host.change(&plan.without_programs(&ahead), &|_| {}).await.ok();
-                return Err(error);
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! What happened on a host while something was carried out: the only thing that progress and `--json` ever see.
+//! What happens on a host while steps are carried out: the only thing that progress and `--json` ever see.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::lifecycle::stop::StoppedBy;
 
-/// One thing that happened, past tense.
+/// One thing that happens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
@@ -17,8 +17,47 @@ pub enum Event {
         /// `bus`, `forwarded-bus`, `stdio-bridge`, `systemctl`.
         transport: String,
     },
-    /// Another apply is at work on the host, and is waited for.
-    Waiting,
+    /// Another unitbee changes the host; it is waited for.
+    Waiting {
+        /// Who that is.
+        owner: String,
+    },
+    /// A change that was left unfinished is finished or reverted first.
+    Unfinished {
+        /// Whose change it is, and how far it came.
+        change: String,
+    },
+    /// A step begins.
+    StepBegan {
+        /// Its stable id: `replace:web`.
+        step: String,
+        /// Unit.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unit: Option<String>,
+    },
+    /// A step ended.
+    StepEnded {
+        /// Its stable id.
+        step: String,
+        /// Unit.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unit: Option<String>,
+        /// Whether it was carried out.
+        ok: bool,
+    },
+    /// What a service that is waited for does meanwhile.
+    Seen {
+        /// Unit.
+        unit: String,
+        /// `http://127.0.0.1:8080/health answered 503`.
+        what: String,
+        /// Since the wait began.
+        #[serde(rename = "after_ms", serialize_with = "millis")]
+        after: Duration,
+        /// How long it may take.
+        #[serde(rename = "within_ms", serialize_with = "millis")]
+        within: Duration,
+    },
     /// Bytes of the change that were sent so far.
     Sent {
         /// So many.
@@ -47,7 +86,7 @@ pub enum Event {
         /// Unit.
         unit: String,
     },
-    /// A unit was ended.
+    /// A unit was stopped.
     Stopped {
         /// Unit.
         unit: String,
@@ -68,6 +107,22 @@ pub enum Event {
         /// Since the start.
         #[serde(rename = "after_ms", serialize_with = "millis")]
         after: Duration,
+    },
+    /// A release did not pass its gate.
+    Failed {
+        /// Unit.
+        unit: String,
+        /// Its release.
+        release: u32,
+        /// Why.
+        why: String,
+    },
+    /// The previous release of a unit is back in place; its gate comes next.
+    RollingBack {
+        /// Unit.
+        unit: String,
+        /// The release that it goes back to.
+        to: u32,
     },
     /// The log of a unit could not be rotated, and grows.
     Unrotated {

@@ -5,8 +5,8 @@ use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::desired::Desired;
 use super::program::{GlibcNeed, Requirements, ScriptFault};
-use super::release::Wanted;
 use crate::host::{Answer, Ask, Base, HostPath, Libc};
 
 /// What a host has to run files.
@@ -41,22 +41,22 @@ pub enum Unmet {
     Script(ScriptFault),
 }
 
-/// Asks for all that the shipped files of `wanted` need, in the order in which [`Loader::read`] takes the answers.
-pub(super) fn asks(wanted: &[Wanted]) -> Vec<Ask> {
-    let libc = needs_libc(wanted).then_some(Ask::Libc);
+/// Asks for all that the shipped files of `desired` need, in the order in which [`Loader::read`] takes the answers.
+pub(super) fn asks(desired: &[Desired]) -> Vec<Ask> {
+    let libc = needs_libc(desired).then_some(Ask::Libc);
     let size = |path: &Utf8Path| Ask::Size(HostPath::new(Base::Root, path.as_str().trim_start_matches('/')));
-    libc.into_iter().chain(interpreters(wanted).into_iter().map(size)).collect()
+    libc.into_iter().chain(interpreters(desired).into_iter().map(size)).collect()
 }
 
 impl Loader {
     /// Reads the answers to [`asks`]; `None` when they are not of its form.
-    pub(super) fn read(wanted: &[Wanted], answers: &mut impl Iterator<Item = Answer>) -> Option<Self> {
+    pub(super) fn read(desired: &[Desired], answers: &mut impl Iterator<Item = Answer>) -> Option<Self> {
         let mut loader = Self::default();
-        if needs_libc(wanted) {
+        if needs_libc(desired) {
             let Answer::Libc(libc) = answers.next()? else { return None };
             loader.libc = libc;
         }
-        for path in interpreters(wanted) {
+        for path in interpreters(desired) {
             let Answer::Size(size) = answers.next()? else { return None };
             if size.is_none() {
                 loader.missing.insert(path.to_owned());
@@ -96,16 +96,16 @@ fn is_usual(interpreter: &Utf8Path) -> bool {
     folder.starts_with("lib") || interpreter.starts_with("/usr/lib")
 }
 
-fn needs_libc(wanted: &[Wanted]) -> bool {
-    requirements(wanted).any(|needs| matches!(needs, Requirements::Dynamic { glibc: Some(_), .. }))
+fn needs_libc(desired: &[Desired]) -> bool {
+    requirements(desired).any(|needs| matches!(needs, Requirements::Dynamic { glibc: Some(_), .. }))
 }
 
-fn interpreters(wanted: &[Wanted]) -> BTreeSet<&Utf8Path> {
-    requirements(wanted).filter_map(Requirements::interpreter).collect()
+fn interpreters(desired: &[Desired]) -> BTreeSet<&Utf8Path> {
+    requirements(desired).filter_map(Requirements::interpreter).collect()
 }
 
-fn requirements(wanted: &[Wanted]) -> impl Iterator<Item = &Requirements> {
-    wanted.iter().filter_map(|wanted| wanted.payload.as_ref()).map(|payload| &payload.needs)
+fn requirements(desired: &[Desired]) -> impl Iterator<Item = &Requirements> {
+    desired.iter().filter_map(Desired::payload).map(|payload| &payload.needs)
 }
 
 impl fmt::Display for Unmet {

@@ -1,160 +1,166 @@
-//! What is to be on a host, before the host is known: the spec, the program's bytes, the secrets.
+//! Releases as a host keeps them: what makes two of them the same, what was found of each, and one read back.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::machine::Machine;
-use super::program::{self, Requirements};
-use crate::host::{self, HostError};
-use crate::service::secret::Secret;
-use crate::service::spec::{Build, EnvName, Program, UnitSpec};
+use crate::host::{Answer, Ask, Host, HostError, Query};
+use crate::service::record::{Record, RecordError};
+use crate::service::spec::UnitSpec;
+use crate::supervisor::layout;
 
-/// A unit as it is to be, complete but for what only the host knows.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The spec.
-    pub spec: UnitSpec,
-    /// The program to be shipped, where the spec names one of this machine.
-    pub payload: Option<Arc<Payload>>,
-    /// Values of the spec's secrets.
-    pub secrets: BTreeMap<EnvName, Secret>,
+/// What was found of a release, without reading it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReleaseFound {
+    /// SHA-256 of its secrets, where it has any.
+    pub env: Option<String>,
+    /// SHA-256 of the file with its digest; absent in releases of format 1.
+    pub set: Option<String>,
+    /// Whether its unit file is kept.
+    pub definition: bool,
+    /// Whether it passed its gate.
+    pub healthy: bool,
+    /// Whether it did not pass its gate.
+    pub failed: bool,
 }
 
-/// A program of this machine, read once however many hosts get it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payload {
-    /// Its path here.
-    pub path: Utf8PathBuf,
-    /// Its file name, which it keeps.
-    pub name: String,
-    /// SHA-256 in lower-case hexadecimal.
-    pub sha256: String,
-    /// Bytes.
-    pub len: u64,
-    /// What it runs on; `None` for a script and for what we cannot tell.
-    pub machine: Option<Machine>,
-    /// What it needs of a host.
-    pub needs: Requirements,
+impl ReleaseFound {
+    /// Whether there is a way back to it: it passed its gate once, or is of a time when that was not recorded.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        !self.failed && (self.healthy || self.set.is_none())
+    }
 }
 
-/// Why a release cannot be put together here.
+/// Reads the releases of a unit from the files below its folder, each with the SHA-256 of its content.
+#[must_use]
+pub fn found(tree: BTreeMap<Utf8PathBuf, String>) -> BTreeMap<u32, ReleaseFound> {
+    let mut releases: BTreeMap<u32, ReleaseFound> = BTreeMap::new();
+    for (path, digest) in tree {
+        let mut parts = path.iter();
+        let (Some(Ok(number)), Some(file)) = (parts.next().map(str::parse), parts.next()) else { continue };
+        let release = releases.entry(number).or_default();
+        match file {
+            "env" => release.env = Some(digest),
+            "set" => release.set = Some(digest),
+            "definition" => release.definition = true,
+            "healthy" => release.healthy = true,
+            "failed" => release.failed = true,
+            _ => {}
+        }
+    }
+    releases
+}
+
+/// Digests everything that makes a release what it is. `definition` is the body of its unit file as rendered for
+/// release 0, so that the number of the release makes no difference.
+#[must_use]
+pub fn set_digest(spec: &UnitSpec, definition: &[u8], env: Option<&[u8]>, program: Option<&str>) -> String {
+    let mut all = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        // The length in front, so that no two lists of parts come to the same bytes.
+        all.update((bytes.len() as u64).to_le_bytes());
+        all.update(bytes);
+    };
+    part(definition);
+    part(env.map(sha256).unwrap_or_default().as_bytes());
+    part(program.unwrap_or_default().as_bytes());
+    part(&serde_json::to_vec(&spec.without_policy()).unwrap_or_default());
+    hex::encode(all.finalize())
+}
+
+/// SHA-256 in lower-case hexadecimal.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// A release that was read back from a host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredRelease {
+    /// Its record.
+    pub record: Record,
+    /// Its unit file.
+    pub definition: Vec<u8>,
+}
+
+/// Why a release cannot be read back.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum PrepareError {
-    /// The program is not there.
-    #[error("{unit}: there is no file {path}")]
-    NoProgram {
+pub enum StoredError {
+    /// The host did not do its part.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The host does not keep it, or not all of it.
+    #[error("{host} does not keep release {release} of {unit}")]
+    Missing {
+        /// Host.
+        host: String,
         /// Unit.
         unit: String,
-        /// Path here.
-        path: Utf8PathBuf,
-        /// Service and the command that builds its program, if the manifest names one.
-        build: Option<(String, Build)>,
+        /// Number.
+        release: u32,
     },
-    /// The program is there and cannot be shipped.
-    #[error("{unit}: {path} is {what}")]
-    BadProgram {
+    /// Its record cannot be read.
+    #[error("release {release} of {unit} on {host}")]
+    Record {
+        /// Host.
+        host: String,
         /// Unit.
         unit: String,
-        /// Path here.
-        path: Utf8PathBuf,
-        /// `not executable`, `a folder`.
-        what: &'static str,
-    },
-    /// The program cannot be read.
-    #[error("{unit}: read {path}")]
-    Unreadable {
-        /// Unit.
-        unit: String,
-        /// Path here.
-        path: Utf8PathBuf,
+        /// Number.
+        release: u32,
         /// Cause.
-        source: HostError,
-    },
-    /// A secret has no value.
-    #[error("{unit}: secret {name} is not set in this shell's environment")]
-    NoSecret {
-        /// Unit.
-        unit: String,
-        /// Variable.
-        name: String,
+        source: RecordError,
     },
 }
 
-impl PrepareError {
-    /// One command or one sentence that helps.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoProgram { build: Some((service, build)), .. } => {
-                Some(format!("`unitbee rebuild {service}` builds it with `{build}` and applies"))
-            }
-            Self::NoProgram { .. } => {
-                Some("build it first, or name it by a bare name or absolute path of the host".into())
-            }
-            Self::BadProgram { path, .. } => Some(format!("`chmod +x {path}`")),
-            Self::NoSecret { name, .. } => Some(format!("`export {name}=…`")),
-            Self::Unreadable { .. } => None,
-        }
+/// Reads releases back from `host`, in one exchange.
+///
+/// # Errors
+///
+/// For the first that cannot be read back.
+pub async fn read_back(host: &dyn Host, releases: &[(String, u32)]) -> Result<Vec<StoredRelease>, StoredError> {
+    if releases.is_empty() {
+        return Ok(Vec::new());
     }
-}
-
-/// Puts together what the units need from this machine; every problem is reported, not only the first.
-pub async fn prepare(
-    units: &[UnitSpec],
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<Wanted>, Vec<PrepareError>> {
-    let mut payloads: BTreeMap<Utf8PathBuf, Arc<Payload>> = BTreeMap::new();
-    let mut wanted = Vec::with_capacity(units.len());
-    let mut errors = Vec::new();
-    for spec in units {
-        let mut payload = None;
-        if let Program::Shipped(path) = &spec.program {
-            match payloads.get(path) {
-                Some(known) => payload = Some(Arc::clone(known)),
-                None => match load(spec, path).await {
-                    Ok(loaded) => payload = Some(Arc::clone(payloads.entry(path.clone()).or_insert(Arc::new(loaded)))),
-                    Err(error) => errors.push(error),
-                },
-            }
-        }
-        let mut secrets = BTreeMap::new();
-        for name in &spec.secrets {
-            match variable(name.as_str()) {
-                Some(value) => drop(secrets.insert(name.clone(), Secret::new(value))),
-                None => errors.push(PrepareError::NoSecret { unit: spec.unit.to_string(), name: name.to_string() }),
-            }
-        }
-        wanted.push(Wanted { spec: spec.clone(), payload, secrets });
-    }
-    if errors.is_empty() { Ok(wanted) } else { Err(errors) }
-}
-
-async fn load(spec: &UnitSpec, path: &Utf8Path) -> Result<Payload, PrepareError> {
-    let unit = || spec.unit.to_string();
-    let file = match host::local_file(path).await {
-        Ok(Some(file)) => file,
-        Ok(None) => {
-            let build = spec.build.clone().map(|build| (spec.service.clone(), build));
-            return Err(PrepareError::NoProgram { unit: unit(), path: path.to_owned(), build });
-        }
-        Err(source) => return Err(PrepareError::Unreadable { unit: unit(), path: path.to_owned(), source }),
+    let asks = releases
+        .iter()
+        .flat_map(|(unit, release)| {
+            [layout::release_spec(unit, *release), layout::release_definition(unit, *release)].map(Ask::File)
+        })
+        .collect();
+    let mut answers = host.query(&Query { asks }).await?.answers.into_iter();
+    let mut read = |unit: &String, release: u32| {
+        let name = || host.name().to_owned();
+        let (Some(Answer::File(Some(record))), Some(Answer::File(Some(definition)))) = (answers.next(), answers.next())
+        else {
+            return Err(StoredError::Missing { host: name(), unit: unit.clone(), release });
+        };
+        let record = Record::parse(&record.content).map_err(|source| StoredError::Record {
+            host: name(),
+            unit: unit.clone(),
+            release,
+            source,
+        })?;
+        Ok(StoredRelease { record, definition: definition.content })
     };
-    if !file.executable {
-        return Err(PrepareError::BadProgram { unit: unit(), path: path.to_owned(), what: "not executable" });
+    releases.iter().map(|(unit, release)| read(unit, *release)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_marks_of_a_release_are_read_from_its_folder() {
+        let tree = |paths: &[&str]| paths.iter().map(|path| ((*path).into(), "d".to_owned())).collect();
+        let found =
+            found(tree(&["spec.json", "1/spec.json", "1/env", "2/set", "2/failed", "3/set", "3/healthy", "x/set"]));
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
+        let good: Vec<bool> = found.values().map(ReleaseFound::is_good).collect();
+        assert_eq!(good, [true, false, true], "a release of format 1 has no marks and counts");
     }
-    let head = file.head.clone();
-    let needs = host::inspect_local(path, move |file| program::requirements(&head, file)).await;
-    let needs = needs.map_err(|source| PrepareError::Unreadable { unit: unit(), path: path.to_owned(), source })?;
-    Ok(Payload {
-        needs,
-        path: path.to_owned(),
-        name: path.file_name().unwrap_or("program").to_owned(),
-        sha256: file.sha256,
-        len: file.len,
-        machine: Machine::of(&file.head),
-    })
 }

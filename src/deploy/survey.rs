@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::desired::{Desired, ProgramSource};
+use super::journal::{Journal, NewerJournal};
 use super::loader::{self, Loader};
-use super::release::Wanted;
+use super::release::{self, ReleaseFound};
 use crate::host::{Answer, Ask, Base, Facts, FileFound, HostPath, Observation, Query};
-use crate::service::record::Record;
+use crate::service::record::{Record, RecordError};
 use crate::service::render::header;
 use crate::service::render::{Systemd, Target};
 use crate::service::spec::{Program, Scope, SliceName};
@@ -30,10 +32,12 @@ pub struct Observed {
     pub has_runner: bool,
     /// Slice files by name.
     pub slices: BTreeMap<SliceName, Option<FileFound>>,
-    /// Who needs which program or slice.
+    /// Who needs which program or slice, and which project has which unit.
     pub refs: Refs,
-    /// What it has to run the programs that are shipped.
+    /// What it has to run shipped files.
     pub loader: Loader,
+    /// The change that was left unfinished on this machine, or is under way.
+    pub journal: Option<Journal>,
     /// One for each unit that was asked for, in that order.
     pub units: Vec<UnitObserved>,
 }
@@ -55,8 +59,12 @@ pub struct UnitObserved {
     pub elsewhere: Vec<UnitFileKind>,
     /// The record of the release in effect, where it is legible.
     pub record: Option<Record>,
-    /// Its releases, each with the digest of its secrets.
-    pub releases: BTreeMap<u32, Option<String>>,
+    /// The format of that record, where a newer unitbee wrote it.
+    pub newer: Option<u32>,
+    /// Its releases.
+    pub releases: BTreeMap<u32, ReleaseFound>,
+    /// The unit file of the release in effect as it was written, where it was edited since and is kept.
+    pub original: Option<Vec<u8>>,
     /// Its program.
     pub program: ProgramFound,
     /// What the manager says of it; `None` while there is no manager.
@@ -75,7 +83,7 @@ pub enum ProgramFound {
     Missing,
 }
 
-/// Marks of who needs what: target (digest or slice file) to units with release.
+/// Marks of who needs what: target (digest, slice file or project) to units with release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refs(BTreeMap<String, BTreeSet<(String, u32)>>);
 
@@ -130,72 +138,107 @@ impl Refs {
         (marks, orphans)
     }
 
-    /// All units that have a mark.
+    /// The releases of a unit that have a mark.
+    pub fn of_unit<'a>(&'a self, unit: &'a str) -> impl Iterator<Item = u32> + 'a {
+        self.0.values().flatten().filter(move |(marked, _)| marked == unit).map(|(_, release)| *release)
+    }
+
+    /// Whether anything at all has a mark.
     #[must_use]
-    pub fn units(&self) -> BTreeSet<&str> {
-        self.0.values().flatten().map(|(unit, _)| unit.as_str()).collect()
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The units that `project` has: those whose newest release is the project's.
+    #[must_use]
+    pub fn units_of_project(&self, project: &str) -> BTreeSet<&str> {
+        let Some(marks) = self.0.get(&layout::project_target(project)) else { return BTreeSet::new() };
+        let is_newest = |(unit, release): &&(String, u32)| self.of_unit(unit).max() == Some(*release);
+        marks.iter().filter(is_newest).map(|(unit, _)| unit.as_str()).collect()
     }
 }
 
-/// Asks for everything that a plan for `wanted` looks at. `wish` is the manager that was asked for.
+/// Asks for everything that a plan for `desired` looks at. `requested` is the manager that was asked for.
 #[must_use]
-pub fn query(wanted: &[Wanted], wish: Option<SupervisorKind>) -> Query {
-    let mut asks = vec![Ask::Tree(layout::refs()), Ask::Size(layout::runner_program())];
-    let units: Vec<String> = wanted.iter().map(|unit| unit.spec.unit.to_string()).collect();
-    let is_daemon = wanted.iter().any(|unit| unit.spec.scope == Scope::System);
-    asks.extend(snapshot::asks(wish, &units, &if is_daemon { look::Scope::Root } else { look::Scope::All }));
-    asks.extend(slices(wanted).into_iter().map(|slice| Ask::File(layout::unit_file(&format!("{slice}.slice")))));
-    for unit in wanted {
-        let name = unit.spec.unit.as_str();
+pub fn query(desired: &[Desired], requested: Option<SupervisorKind>) -> Query {
+    let mut asks = vec![Ask::Tree(layout::refs()), Ask::Size(layout::runner_program()), Journal::ask()];
+    let units: Vec<String> = desired.iter().map(|desired| desired.unit().to_owned()).collect();
+    let is_daemon = desired.iter().any(|desired| desired.spec.scope == Scope::System);
+    asks.extend(snapshot::asks(requested, &units, &if is_daemon { look::Scope::Root } else { look::Scope::All }));
+    asks.extend(slices(desired).into_iter().map(|slice| Ask::File(layout::unit_file(&format!("{slice}.slice")))));
+    for desired in desired {
+        let name = desired.unit();
         asks.extend(UnitFileKind::ALL.map(|kind| Ask::File(kind.path(name))));
         asks.push(Ask::File(layout::current_spec(name)));
         asks.push(Ask::Tree(layout::unit(name)));
-        asks.push(match (&unit.spec.program, &unit.payload) {
-            (Program::Shipped(_), Some(payload)) => Ask::Size(layout::program(&payload.sha256, &payload.name)),
-            (Program::Shipped(path) | Program::Path(path), _) => {
+        asks.push(match (&desired.program, &desired.spec.program) {
+            (ProgramSource::Ship(payload), _) => Ask::Size(layout::program(&payload.sha256, &payload.name)),
+            (ProgramSource::InStore { path, .. }, _) | (_, Program::Shipped(path) | Program::Path(path)) => {
                 Ask::Size(HostPath::new(Base::Root, path.as_str().trim_start_matches('/')))
             }
-            (Program::Name(name), _) => Ask::Program(name.clone()),
+            (ProgramSource::OnHost, Program::Name(name)) => Ask::Program(name.clone()),
         });
     }
-    asks.extend(loader::asks(wanted));
+    asks.extend(loader::asks(desired));
     Query { asks }
 }
 
-/// Reads the answers to [`query`]; `None` when they are not of its form. `wish` is the manager that was asked for.
-#[must_use]
-pub fn read(wanted: &[Wanted], observation: Observation, wish: Option<SupervisorKind>) -> Option<Observed> {
-    let choice = SupervisorKind::choose(&observation.facts, wish);
+/// Why the answers of a host are of no use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unusable {
+    /// They are not of the form of the questions.
+    Garbled,
+    /// A newer unitbee left a change unfinished.
+    Newer(NewerJournal),
+}
+
+/// Reads the answers to [`query`]. `requested` is the manager that was asked for.
+///
+/// # Errors
+///
+/// When the answers are not those to [`query`], or speak of what this version cannot read.
+pub fn read(
+    desired: &[Desired],
+    observation: Observation,
+    requested: Option<SupervisorKind>,
+) -> Result<Observed, Unusable> {
+    let facts = observation.facts;
+    let choice = SupervisorKind::choose(&facts, requested);
     let target = match choice.manager {
-        SupervisorKind::Runner => Target::Runner(layout::runner(&observation.facts)),
-        SupervisorKind::Launchd => Target::Launchd(layout::launchd(&observation.facts)),
+        SupervisorKind::Runner => Target::Runner(layout::runner(&facts)),
+        SupervisorKind::Launchd => Target::Launchd(layout::launchd(&facts)),
         SupervisorKind::Systemd => Target::Systemd(Systemd::default()),
     };
     let mut answers = observation.answers.into_iter();
-    let (Answer::Tree(marks), Answer::Size(runner)) = (answers.next()?, answers.next()?) else { return None };
-    let told = Snapshot::read(&mut answers)?;
+    let (Some(Answer::Tree(marks)), Some(Answer::Size(runner)), Some(journal)) =
+        (answers.next(), answers.next(), answers.next())
+    else {
+        return Err(Unusable::Garbled);
+    };
+    let journal = Journal::find(&journal, &facts).map_err(Unusable::Newer)?;
+    let told = Snapshot::read(&mut answers).ok_or(Unusable::Garbled)?;
     let refs = Refs::read(marks.keys().map(Utf8PathBuf::as_path));
     let mut found = BTreeMap::new();
-    for slice in slices(wanted) {
-        let Answer::File(file) = answers.next()? else { return None };
+    for slice in slices(desired) {
+        let Some(Answer::File(file)) = answers.next() else { return Err(Unusable::Garbled) };
         found.insert(slice.clone(), file);
     }
-    let mut units = Vec::with_capacity(wanted.len());
-    for unit in wanted {
-        units.push(read_unit(unit, choice.manager, &mut answers)?);
+    let mut units = Vec::with_capacity(desired.len());
+    for desired in desired {
+        units.push(read_unit(desired, choice.manager, &mut answers).ok_or(Unusable::Garbled)?);
     }
-    let loader = Loader::read(wanted, &mut answers)?;
+    let loader = Loader::read(desired, &mut answers).ok_or(Unusable::Garbled)?;
     let has_runner = runner.is_some();
-    Some(Observed { facts: observation.facts, choice, target, told, has_runner, slices: found, refs, loader, units })
+    Ok(Observed { facts, choice, target, told, has_runner, slices: found, refs, loader, journal, units })
 }
 
 fn read_unit(
-    wanted: &Wanted,
+    desired: &Desired,
     manager: SupervisorKind,
     answers: &mut impl Iterator<Item = Answer>,
 ) -> Option<UnitObserved> {
     let (mut file, mut elsewhere) = (None, Vec::new());
-    let own = UnitFileKind::of(manager, wanted.spec.scope);
+    let own = UnitFileKind::of(manager, desired.spec.scope);
     for other in UnitFileKind::ALL {
         let Answer::File(found) = answers.next()? else { return None };
         if other == own {
@@ -205,27 +248,23 @@ fn read_unit(
         }
     }
     let (Answer::File(record), Answer::Tree(tree)) = (answers.next()?, answers.next()?) else { return None };
-    let program = match (answers.next()?, &wanted.spec.program, &wanted.payload) {
-        (Answer::Size(size), Program::Shipped(_), Some(payload)) => ProgramFound::Store(size == Some(payload.len)),
-        (Answer::Size(Some(_)), Program::Path(path), _) => ProgramFound::At(path.clone()),
+    let program = match (answers.next()?, &desired.program, &desired.spec.program) {
+        (Answer::Size(size), ProgramSource::Ship(payload), _) => ProgramFound::Store(size == Some(payload.len)),
+        (Answer::Size(Some(_)), ProgramSource::InStore { path, .. }, _)
+        | (Answer::Size(Some(_)), _, Program::Path(path)) => ProgramFound::At(path.clone()),
         (Answer::Program(Some(path)), ..) => ProgramFound::At(path),
         (Answer::Size(_) | Answer::Program(_), ..) => ProgramFound::Missing,
         _ => return None,
     };
-    let mut releases: BTreeMap<u32, Option<String>> = BTreeMap::new();
-    for (path, digest) in tree {
-        let mut parts = path.iter();
-        if let (Some(Ok(release)), Some(file)) = (parts.next().map(str::parse), parts.next()) {
-            let env = releases.entry(release).or_default();
-            if file == "env" {
-                *env = Some(digest);
-            }
-        }
-    }
-    let record = record.and_then(|file| Record::parse(&file.content));
-    Some(UnitObserved { file, elsewhere, record, releases, program, status: None })
+    let (record, newer) = match record.map(|file| Record::parse(&file.content)) {
+        Some(Ok(record)) => (Some(record), None),
+        Some(Err(RecordError::Newer { version })) => (None, Some(version)),
+        Some(Err(RecordError::Damaged)) | None => (None, None),
+    };
+    let releases = release::found(tree);
+    Some(UnitObserved { file, elsewhere, record, newer, releases, original: None, program, status: None })
 }
 
-fn slices(wanted: &[Wanted]) -> BTreeSet<&SliceName> {
-    wanted.iter().map(|unit| &unit.spec.slice).collect()
+fn slices(desired: &[Desired]) -> BTreeSet<&SliceName> {
+    desired.iter().map(|desired| &desired.spec.slice).collect()
 }

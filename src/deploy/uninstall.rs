@@ -1,117 +1,91 @@
-//! Takes units off a host: stopped down the ladder, disabled, removed, and looked at again until nothing is left.
+//! Takes units off a host.
 
 use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
-use super::apply::{ApplyError, Order, connect_if_any, lock};
-use super::event::{Event, Sink};
-use super::plan::Obstacle;
+use super::change::Change;
+use super::converge::Session;
+use super::error::ApplyError;
+use super::event::Sink;
+use super::execute::Executor;
+use super::plan::{Leaving, Obstacle, plan_removal};
+use super::recover::recover;
 use super::survey::Refs;
-use crate::host::{self, Answer, Ask, Batch, Facts, FileFound, Host, Observation, Query};
-use crate::lifecycle::graceful_shutdown;
-use crate::service::record::Record;
-use crate::service::render::header;
-use crate::service::spec::Stop;
+use crate::host::{Answer, Ask, Facts, FileFound, Host, Observation, Query};
+use crate::service::record::{Record, RecordError};
 use crate::supervisor::launchd::look;
 use crate::supervisor::snapshot::{self, Snapshot};
-use crate::supervisor::{Approach, Supervisor, SupervisorKind, UnitFileKind, launchd, layout};
+use crate::supervisor::{SupervisorKind, UnitFileKind, launchd, layout};
 
-/// What was found of the units that are to go.
-struct Leaving {
-    unit: String,
-    /// What defines it.
-    files: Vec<(UnitFileKind, FileFound)>,
-    record: Option<Record>,
-    /// Whether releases of it are there.
-    releases: bool,
-    /// The managers that know of it all the same.
-    known_by: Vec<SupervisorKind>,
-    /// A job by its label that is somebody else's.
-    foreign_job: Option<(String, String)>,
-    /// Names of the logs that launchd wrote for it, and of what their rotation makes.
-    job_logs: Vec<String>,
-}
-
-impl Leaving {
-    fn is_there(&self) -> bool {
-        !self.files.is_empty() || self.releases || !self.known_by.is_empty()
-    }
-
-    /// Its definitions that are ours.
-    fn definitions(&self) -> impl Iterator<Item = UnitFileKind> {
-        let ours = |(_, file): &&(UnitFileKind, FileFound)| header::parse(&file.content).is_some();
-        self.files.iter().filter(ours).map(|(definition, _)| *definition)
-    }
-
-    /// Whether this manager may run it: what is without a definition may still be known to the host's own.
-    fn is_under(&self, manager: SupervisorKind, own: SupervisorKind) -> bool {
-        self.definitions().any(|definition| definition.manager() == manager)
-            || (manager == own && self.definitions().next().is_none())
-            || self.known_by.contains(&manager)
-    }
-}
-
-/// Removes `units` from `host`; answers with those that were there. `order.wanted` is not looked at.
+/// Removes `units` from `host`; returns those that were there. Units of other projects than `project` are refused.
+///
+/// # Errors
+///
+/// Where one is not ours to remove, does not stop, or leaves something behind.
 pub async fn uninstall(
     host: &Arc<dyn Host>,
     units: &[String],
-    order: &Order<'_>,
+    project: Option<&str>,
+    change: &Change<'_>,
     events: Sink<'_>,
 ) -> Result<Vec<String>, ApplyError> {
-    let query = query(units);
-    let (_lease, observation) = lock(host, order, &query, events).await?;
+    let (lease, observation) = change.lock(host, &query(units), events).await?;
+    let session = Session { host, change, lease: &lease, events };
+    recover(&session, units, &observation).await?;
+    remove(&session, units, project).await
+}
+
+/// The same under a lock that is held.
+pub(super) async fn remove(
+    session: &Session<'_>,
+    units: &[String],
+    project: Option<&str>,
+) -> Result<Vec<String>, ApplyError> {
+    let observation = session.host.query(&query(units)).await?;
+    let manager = SupervisorKind::choose(&observation.facts, session.change.requested).manager;
+    let mut executor = session.executor(&observation.facts, manager);
+    let removed = take_off_seen(session, &mut executor, units, project, observation).await?;
+    executor.flush().await?;
+    Ok(removed)
+}
+
+/// The same by an executor that is at work.
+pub(super) async fn take_off(
+    session: &Session<'_>,
+    executor: &mut Executor<'_>,
+    units: &[String],
+    project: Option<&str>,
+) -> Result<Vec<String>, ApplyError> {
+    let observation = session.host.query(&query(units)).await?;
+    take_off_seen(session, executor, units, project, observation).await
+}
+
+async fn take_off_seen(
+    session: &Session<'_>,
+    executor: &mut Executor<'_>,
+    units: &[String],
+    project: Option<&str>,
+    observation: Observation,
+) -> Result<Vec<String>, ApplyError> {
+    let host = session.host;
     let garbled = || ApplyError::Garbled { host: host.name().to_owned() };
     let facts = observation.facts.clone();
-    let (refs, leaving) = read(units, observation).ok_or_else(garbled)?;
-    refuse_foreign(host, &leaving, &facts)?;
+    let own = SupervisorKind::choose(&facts, session.change.requested).manager;
+    let (mut refs, leaving) = read(units, observation).ok_or_else(garbled)?;
+    refuse(host, &leaving, project, &facts)?;
     let leaving: Vec<Leaving> = leaving.into_iter().filter(Leaving::is_there).collect();
     if leaving.is_empty() {
         return Ok(Vec::new());
     }
-    let names: Vec<String> = leaving.iter().map(|unit| unit.unit.clone()).collect();
-    let own = SupervisorKind::choose(&facts, order.supervisor).manager;
-
-    let mut supervisors = Vec::new();
-    for manager in SupervisorKind::ALL {
-        let here: Vec<&Leaving> = leaving.iter().filter(|unit| unit.is_under(manager, own)).collect();
-        if here.is_empty() {
-            continue;
-        }
-        let Some(supervisor) = connect_if_any(Approach::default(), host, &facts, manager, events).await? else {
-            continue;
-        };
-        for unit in &here {
-            let stop = unit.record.as_ref().map_or_else(Stop::default, |record| record.spec.stop.clone());
-            let stopped = graceful_shutdown(host.as_ref(), &supervisor, &unit.unit, &stop).await?;
-            events(Event::Stopped { unit: unit.unit.clone(), by: stopped.by });
-        }
-        let here: Vec<String> = here.iter().map(|unit| unit.unit.clone()).collect();
-        supervisor.forget(&here).await?;
-        supervisors.push((supervisor, here));
-    }
-    let (batch, roots, slices) = removal(&leaving, refs);
-    host::change_as_root(host.as_ref(), &roots).await?;
-    host.change(&batch, &|_| ()).await?;
-    for (supervisor, here) in &supervisors {
-        for slice in &slices {
-            supervisor.stop_slice(slice).await?;
-        }
-        supervisor.daemon_reload().await?;
-        for unit in here {
-            supervisor.reset_failed(unit).await?;
-        }
-    }
-    for unit in &names {
-        let with = supervisors.iter().filter(|(_, here)| here.contains(unit)).map(|(supervisor, _)| supervisor);
-        prove_gone(host, with, unit).await?;
-        events(Event::Removed { unit: unit.clone() });
-    }
-    Ok(names)
+    let plan = plan_removal(host.name(), &leaving, &mut refs, own);
+    executor.keeps_audit &= !refs.is_empty();
+    executor.run(&plan).await?;
+    Ok(leaving.into_iter().map(|unit| unit.unit).collect())
 }
 
-fn query(units: &[String]) -> Query {
-    let mut asks = vec![Ask::Tree(layout::refs()), Ask::Folder(layout::logs())];
+pub(super) fn query(units: &[String]) -> Query {
+    let mut asks = vec![super::journal::Journal::ask(), Ask::Tree(layout::refs()), Ask::Folder(layout::logs())];
     asks.extend(snapshot::asks(None, units, &look::Scope::All));
     for unit in units {
         asks.extend(UnitFileKind::ALL.map(|kind| Ask::File(kind.path(unit))));
@@ -124,19 +98,23 @@ fn query(units: &[String]) -> Query {
 fn read(units: &[String], observation: Observation) -> Option<(Refs, Vec<Leaving>)> {
     let facts = observation.facts;
     let is_mac = facts.os == "Darwin";
-    let mut answers = observation.answers.into_iter();
+    let mut answers = observation.answers.into_iter().skip(1);
     let (Answer::Tree(marks), Answer::Folder(logs)) = (answers.next()?, answers.next()?) else { return None };
     let refs = Refs::read(marks.keys().map(Utf8PathBuf::as_path));
     let told = Snapshot::read(&mut answers)?;
     let mut leaving = Vec::with_capacity(units.len());
     for unit in units {
         let mut files = Vec::new();
-        for definition in UnitFileKind::ALL {
+        for kind in UnitFileKind::ALL {
             let Answer::File(file) = answers.next()? else { return None };
-            files.extend(file.map(|file| (definition, file)));
+            files.extend(file.map(|file| (kind, file)));
         }
         let (Answer::File(record), Answer::Tree(tree)) = (answers.next()?, answers.next()?) else { return None };
-        let record = record.and_then(|file| Record::parse(&file.content));
+        let (record, newer) = match record.map(|file| Record::parse(&file.content)) {
+            Some(Ok(record)) => (Some(record), None),
+            Some(Err(RecordError::Newer { version })) => (None, Some(version)),
+            Some(Err(RecordError::Damaged)) | None => (None, None),
+        };
         let (releases, known_by) = (!tree.is_empty(), told.known_by(unit));
         let foreign_job = told.foreign_job(unit, &facts);
         let is_log = |name: &&String| {
@@ -144,81 +122,40 @@ fn read(units: &[String], observation: Observation) -> Option<(Refs, Vec<Leaving
             is_mac && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         let job_logs = logs.keys().filter(is_log).cloned().collect();
-        leaving.push(Leaving { unit: unit.clone(), files, record, releases, known_by, foreign_job, job_logs });
+        leaving.push(Leaving { unit: unit.clone(), files, record, newer, releases, known_by, foreign_job, job_logs });
     }
     Some((refs, leaving))
 }
 
-/// A unit that somebody else defined is left alone, unless there is one of ours by that name too.
-fn refuse_foreign(host: &Arc<dyn Host>, leaving: &[Leaving], facts: &Facts) -> Result<(), ApplyError> {
+/// A unit that somebody else defined is left alone, unless there is one of ours by that name too; so is one of another
+/// project, and one that a newer unitbee installed.
+fn refuse(host: &Arc<dyn Host>, leaving: &[Leaving], project: Option<&str>, facts: &Facts) -> Result<(), ApplyError> {
     let foreign = leaving.iter().filter(|unit| unit.definitions().next().is_none());
     let jobs = foreign.clone().filter_map(|unit| unit.foreign_job.clone());
     let jobs = jobs.map(|(target, path)| Obstacle::ForeignJob { target, path });
-    let other = |(unit, definition, file): (&str, UnitFileKind, &FileFound)| {
-        launchd::other_owner(unit, definition, file, facts).filter(|_| definition.needs_root()).map(Obstacle::OtherUser)
+    let other = |(unit, kind, file): (&str, UnitFileKind, &FileFound)| {
+        launchd::other_owner(unit, kind, file, facts).filter(|_| kind.needs_root()).map(Obstacle::OtherUser)
     };
-    let files = leaving
-        .iter()
-        .flat_map(|leaving| leaving.files.iter().map(|(definition, file)| (&*leaving.unit, *definition, file)));
+    let files =
+        leaving.iter().flat_map(|leaving| leaving.files.iter().map(|(kind, file)| (&*leaving.unit, *kind, file)));
+    let newer = leaving.iter().filter_map(|unit| Some((unit.unit.clone(), unit.newer?)));
+    let others = leaving.iter().filter_map(|unit| {
+        let record = unit.record.as_ref()?;
+        let theirs = &record.spec.project;
+        let is_other = project.is_some_and(|ours| !theirs.is_empty() && theirs != ours);
+        is_other.then(|| Obstacle::of_other_project(&unit.unit, record))
+    });
     let obstacles: Vec<Obstacle> = foreign
-        .flat_map(|unit| unit.files.iter().map(|(definition, _)| definition.path(&unit.unit)))
+        .flat_map(|unit| unit.files.iter().map(|(kind, _)| kind.path(&unit.unit)))
         .filter_map(|path| layout::absolute(&path, facts))
         .map(|path| Obstacle::Foreign { path })
         .chain(jobs)
         .chain(files.filter_map(other))
+        .chain(newer.map(|(unit, version)| Obstacle::NewerRecord { unit, version }))
+        .chain(others)
         .collect();
     if obstacles.is_empty() {
         return Ok(());
     }
     Err(ApplyError::Obstacles { host: host.name().to_owned(), obstacles })
-}
-
-/// What is removed, what of that is root's, and the slices that nobody needs any more.
-fn removal(leaving: &[Leaving], mut refs: Refs) -> (Batch, Batch, Vec<String>) {
-    let (mut batch, mut roots) = (Batch::default(), Batch::default());
-    for unit in leaving {
-        // What defines it first: without that nothing points to the rest.
-        for definition in unit.definitions() {
-            let batch = if definition.needs_root() { &mut roots } else { &mut batch };
-            batch.removes.push(definition.path(&unit.unit));
-        }
-        batch.removes.extend([layout::record(&unit.unit), layout::damaged_record(&unit.unit), layout::log(&unit.unit)]);
-        batch.removes.push(layout::cgroup_link(&unit.unit));
-        batch.removes.extend(unit.job_logs.iter().map(|name| layout::in_logs(name)));
-        batch.removes.push(layout::unit(&unit.unit));
-        // systemd takes away the link of a unit only as long as that has a file.
-        batch.removes.push(layout::wanted_link(&unit.unit));
-    }
-    let (marks, orphans) = refs.release(|unit, _| leaving.iter().any(|leaving| leaving.unit == unit));
-    batch.removes.extend(marks.iter().map(|(target, unit, release)| layout::reference(target, unit, *release)));
-    batch.removes.extend(orphans.iter().map(|target| layout::target(target)));
-    batch.prune.extend(orphans.iter().map(|target| layout::refs_to(target)));
-    batch.prune.push(layout::wanted_links());
-    batch.prune.extend(layout::empty_folders());
-    let slices = orphans.iter().filter_map(|target| target.strip_suffix(".slice")).map(str::to_owned).collect();
-    (batch, roots, slices)
-}
-
-async fn prove_gone(
-    host: &Arc<dyn Host>,
-    supervisors: impl Iterator<Item = &Supervisor>,
-    unit: &str,
-) -> Result<(), ApplyError> {
-    let left =
-        |what: &str| ApplyError::NotGone { unit: unit.to_owned(), host: host.name().to_owned(), what: what.to_owned() };
-    let mut managers = Vec::new();
-    for supervisor in supervisors {
-        if !supervisor.is_gone(unit).await? {
-            return Err(left("the service manager still knows it"));
-        }
-        managers.push(supervisor.kind());
-    }
-    let definitions = UnitFileKind::ALL.into_iter().filter(|kind| managers.contains(&kind.manager()));
-    let definitions = definitions.map(|kind| kind.path(unit));
-    let asks = definitions.chain([layout::unit(unit)]).map(Ask::Size).collect();
-    let found = host.query(&Query { asks }).await?.answers;
-    if found.iter().any(|answer| *answer != Answer::Size(None)) {
-        return Err(left("its files are still there"));
-    }
-    Ok(())
 }

@@ -17,6 +17,7 @@ pub use self::daemon::{DaemonError, DaemonManager, Operation};
 pub use self::ensure::{Ensured, ensure_daemon_running};
 pub use self::error::LifecycleError;
 pub(crate) use self::error::joined;
+pub use self::gate::GateError;
 pub use self::health::poll_until_healthy;
 pub use self::replace::Launch;
 pub use self::service::Service;

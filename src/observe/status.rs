@@ -219,7 +219,7 @@ fn read(mut answers: impl Iterator<Item = Answer>) -> Option<Vec<Found>> {
             files.extend(file.map(|file| (definition, file)));
         }
         let Answer::File(record) = answers.next()? else { return None };
-        let record = record.and_then(|file| Record::parse(&file.content));
+        let record = record.and_then(|file| Record::parse(&file.content).ok());
         let mut cgroups = BTreeMap::new();
         for manager in CGROUPS {
             let Answer::Cgroup(cgroup) = answers.next()? else { return None };

@@ -5,9 +5,14 @@
 //! <config>/unitbee/<unit>.sh                              what the runner reads
 //! ~/Library/LaunchAgents/com.rbee.<unit>.plist            what launchd reads; of a daemon in /Library/LaunchDaemons
 //! <data>/unitbee/store/<sha256>/<name>                    programs, never changed in place
-//! <data>/unitbee/units/<unit>/spec.json                   the spec that is in effect
-//! <data>/unitbee/units/<unit>/<release>/{spec.json,env}   releases, never changed in place
-//! <data>/unitbee/refs/<sha256 or slice>/<unit>.<release>  who still needs a program or a slice
+//! <data>/unitbee/units/<unit>/spec.json                   the record of the release that is in effect
+//! <data>/unitbee/units/<unit>/<release>/                  releases, never changed in place:
+//!     spec.json, definition, env, set                     its record, the unit file, its secrets, its digest
+//!     healthy, failed                                     that it passed the gate, that it did not and why
+//! <data>/unitbee/refs/<target>/<unit>.<release>           who still needs a program (its SHA-256) or a slice, and which
+//!                                                         units a project has (<name>.project)
+//! <state>/unitbee/journal/<node>.json                     the change that is under way on this machine
+//! <state>/unitbee/audit.log                               who changed what
 //! <state>/unitbee/registry/<unit>.{json,cgroup}           what a runner notes, and the cgroup that it made
 //! <state>/unitbee/claims/<unit>/                          which of many runners is the one
 //! ~/.local/state/unitbee/disabled/com.rbee.<unit>         a job that is to be disabled again once it is loaded
@@ -136,6 +141,12 @@ pub fn root() -> HostPath {
     HostPath::new(Base::Data, "unitbee")
 }
 
+/// All units that unitbee has on the host.
+#[must_use]
+pub fn units() -> HostPath {
+    HostPath::new(Base::Data, "unitbee/units")
+}
+
 /// All releases of a unit.
 #[must_use]
 pub fn unit(unit: &str) -> HostPath {
@@ -160,6 +171,60 @@ pub fn release_spec(unit: &str, release: u32) -> HostPath {
     HostPath::new(Base::Data, format!("unitbee/units/{unit}/{release}/spec.json"))
 }
 
+/// The unit file of one release.
+#[must_use]
+pub fn release_definition(unit: &str, release: u32) -> HostPath {
+    HostPath::new(Base::Data, format!("unitbee/units/{unit}/{release}/definition"))
+}
+
+/// The digest of one release; see [`Record::set`](crate::service::record::Record::set).
+#[must_use]
+pub fn release_set(unit: &str, release: u32) -> HostPath {
+    HostPath::new(Base::Data, format!("unitbee/units/{unit}/{release}/set"))
+}
+
+/// The mark of a release that passed its gate.
+#[must_use]
+pub fn release_healthy(unit: &str, release: u32) -> HostPath {
+    HostPath::new(Base::Data, format!("unitbee/units/{unit}/{release}/healthy"))
+}
+
+/// The mark of a release that did not pass its gate, with the reason.
+#[must_use]
+pub fn release_failed(unit: &str, release: u32) -> HostPath {
+    HostPath::new(Base::Data, format!("unitbee/units/{unit}/{release}/failed"))
+}
+
+/// The change that is under way on a machine. Machines may share the folder, so each has its own.
+#[must_use]
+pub fn journal(node: &str) -> HostPath {
+    HostPath::new(Base::State, format!("unitbee/journal/{}.json", node.replace('/', "")))
+}
+
+/// The changes that are under way on the machines which share the folder.
+#[must_use]
+pub fn journals() -> HostPath {
+    HostPath::new(Base::State, "unitbee/journal")
+}
+
+/// Folders that go with the journal where nothing else is in them.
+#[must_use]
+pub fn journal_folders() -> [HostPath; 1] {
+    [journals()]
+}
+
+/// Who changed what.
+#[must_use]
+pub fn audit_log() -> HostPath {
+    HostPath::new(Base::State, "unitbee/audit.log")
+}
+
+/// What was in the audit log before it became too long.
+#[must_use]
+pub fn rotated_audit_log() -> HostPath {
+    HostPath::new(Base::State, "unitbee/audit.log.1")
+}
+
 /// The secrets of one release.
 #[must_use]
 pub fn release_env(unit: &str, release: u32) -> HostPath {
@@ -172,14 +237,20 @@ pub fn program(sha256: &str, name: &str) -> HostPath {
     HostPath::new(Base::Data, format!("unitbee/store/{sha256}/{name}"))
 }
 
-/// What a reference points to: the file of a slice, or the folder of a program in the store.
+/// What a reference points to: the file of a slice, or the folder of a program in the store. A project is no file.
 #[must_use]
-pub fn target(target: &str) -> HostPath {
-    if Utf8Path::new(target).extension() == Some("slice") {
-        unit_file(target)
-    } else {
-        HostPath::new(Base::Data, format!("unitbee/store/{target}"))
+pub fn target(target: &str) -> Option<HostPath> {
+    match Utf8Path::new(target).extension() {
+        Some("slice") => Some(unit_file(target)),
+        Some("project") => None,
+        _ => Some(HostPath::new(Base::Data, format!("unitbee/store/{target}"))),
     }
+}
+
+/// The target of the references that tell which units a project has.
+#[must_use]
+pub fn project_target(project: &str) -> String {
+    format!("{project}.project")
 }
 
 /// All references.
@@ -188,7 +259,7 @@ pub fn refs() -> HostPath {
     HostPath::new(Base::Data, "unitbee/refs")
 }
 
-/// The references to one program (its digest) or slice (its file name).
+/// The references to one program (its digest), slice (its file name) or [project](project_target).
 #[must_use]
 pub fn refs_to(target: &str) -> HostPath {
     HostPath::new(Base::Data, format!("unitbee/refs/{target}"))
@@ -221,7 +292,7 @@ pub fn cgroup_link(unit: &str) -> HostPath {
 #[must_use]
 pub fn empty_folders() -> Vec<HostPath> {
     let data = ["unitbee/refs", "unitbee/units", "unitbee/store", "unitbee/tmp", "unitbee"];
-    let state = ["unitbee/registry", "unitbee/claims", "unitbee/log", "unitbee/disabled", "unitbee"];
+    let state = ["unitbee/registry", "unitbee/journal", "unitbee/claims", "unitbee/log", "unitbee/disabled", "unitbee"];
     let data = data.into_iter().map(|rel| HostPath::new(Base::Data, rel));
     let state = state.into_iter().map(|rel| HostPath::new(Base::State, rel));
     data.chain(state).chain([definitions()]).collect()

@@ -16,7 +16,7 @@ const KILLS: u64 = 20;
 const SOON: Duration = Duration::from_secs(20);
 
 /// The host has to notice first that nobody speaks to it any more.
-const LATER: Duration = Duration::from_secs(60);
+const LATER: Duration = Duration::from_mins(1);
 
 const BY_URL: &str = r#"{ url = "http://127.0.0.1:8080/v1/shutdown", drain = "5s", term = "5s" }"#;
 

@@ -136,8 +136,18 @@ impl Progress {
         Some(match event {
             Event::Connected { manager, transport } if self.output.verbose > 0 => format!("{manager} over {transport}"),
             // What was removed is what the last line says.
-            Event::Connected { .. } | Event::Sent { .. } | Event::Removed { .. } => return None,
-            Event::Waiting => "waits for another unitbee that is at work there".to_owned(),
+            Event::Connected { .. }
+            | Event::Sent { .. }
+            | Event::Removed { .. }
+            | Event::StepBegan { .. }
+            | Event::StepEnded { .. }
+            | Event::Seen { .. } => return None,
+            Event::Waiting { owner } => format!("waiting for {} to finish", printable(owner.as_bytes())),
+            Event::Unfinished { change } => format!("a change was left unfinished: {}", printable(change.as_bytes())),
+            Event::Failed { unit, release, why } => {
+                format!("release {release} of {unit} failed: {}", printable(why.as_bytes()))
+            }
+            Event::RollingBack { unit, to } => format!("rolling {unit} back to release {to}"),
             Event::Checked { unit, said } if said.is_empty() => format!("the program of {unit} runs"),
             Event::Checked { unit, said } => format!("the program of {unit} runs: {}", printable(said.as_bytes())),
             Event::Written { files } => format!("wrote {}", plural(*files, "file")),

@@ -11,7 +11,7 @@ use super::super::fault;
 use super::super::output::Output;
 use super::super::output::progress::{Progress, note};
 use super::super::work;
-use super::converge;
+use super::apply;
 use crate::deploy::build::{BuildError, BuildStep, steps};
 
 /// `build`.
@@ -26,7 +26,7 @@ pub async fn build(global: &Global, services: &Services, output: Output) -> Resu
 /// `rebuild`.
 pub async fn rebuild(global: &Global, args: &Apply, output: Output) -> Result<Exit> {
     match all(global, &args.converge.services, output).await? {
-        (Exit::Done, _) => converge::apply_all(global, args, output).await,
+        (Exit::Done, _) => apply::apply_all(global, args, output).await,
         (exit, _) => Ok(exit),
     }
 }

@@ -1,14 +1,17 @@
 //! start, stop, restart, reload, kill, enable, disable, ensure, wait.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::super::args::{self, Global, Kill, Services};
+use super::super::args::{self, Changing, Global, Kill, Services};
 use super::super::exit::Exit;
 use super::super::output::Output;
 use super::super::output::progress::{Progress, ended_by};
-use super::super::work::{self, Job};
+use super::super::work::{self, Job, Who};
 use super::{HostResult, confirm, failure, report};
+use crate::deploy::verb::Held;
 use crate::deploy::{Event, rollout};
 use crate::host::process::Signal;
 use crate::lifecycle::service::Started;
@@ -38,34 +41,60 @@ pub enum Verb {
     Wait,
 }
 
+impl Verb {
+    /// Its name, where it changes units and so needs the lock of their host.
+    fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+            Self::Kill(..) => "kill",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::Ensure => "ensure",
+            Self::Wait => return None,
+        })
+    }
+}
+
 /// `kill`.
 pub async fn kill(global: &Global, args: &Kill, output: Output) -> Result<Exit> {
     let whom = if args.all { Whom::All } else { Whom::Main };
-    run(global, &args.services, Verb::Kill(whom, args.signal.into()), output).await
+    run(global, &args.changing, Verb::Kill(whom, args.signal.into()), output).await
+}
+
+/// Does a verb on every unit: hosts at the same time, the units of a host one after the other.
+pub async fn run(global: &Global, args: &Changing, verb: Verb, output: Output) -> Result<Exit> {
+    on_hosts(work::of_installed(global, &args.services).await?, verb, args.locking.lock_wait, output).await
 }
 
 /// `stop`.
 pub async fn stop(global: &Global, args: &args::Stop, output: Output) -> Result<Exit> {
-    let jobs = work::of_installed(global, &args.services).await?;
-    if confirm::is_confirmed("stop", &jobs, &args.services, args.confirm) {
-        on_hosts(jobs, Verb::Stop, output).await
+    let jobs = work::of_installed(global, &args.changing.services).await?;
+    if confirm::is_confirmed("stop", &jobs, &args.changing.services, args.confirm) {
+        on_hosts(jobs, Verb::Stop, args.changing.locking.lock_wait, output).await
     } else {
         Ok(Exit::Failed)
     }
 }
 
-/// Does a verb on every unit: hosts at the same time, the units of a host one after the other.
-pub async fn run(global: &Global, services: &Services, verb: Verb, output: Output) -> Result<Exit> {
-    on_hosts(work::of_installed(global, services).await?, verb, output).await
+/// `wait`, which changes nothing.
+pub async fn wait(global: &Global, services: &Services, output: Output) -> Result<Exit> {
+    on_hosts(work::of_installed(global, services).await?, Verb::Wait, Duration::ZERO, output).await
 }
 
 /// The same for jobs that are known.
-pub(super) async fn on_hosts(jobs: Vec<Job>, verb: Verb, output: Output) -> Result<Exit> {
+pub(super) async fn on_hosts(jobs: Vec<Job>, verb: Verb, lock_timeout: Duration, output: Output) -> Result<Exit> {
     let progress = Progress::new(output);
-    let fates: Vec<HostResult<()>> = rollout::each(jobs, |job| {
-        let progress = &progress;
+    let who = verb.name().map(|name| (name, Who::here()));
+    let results: Vec<HostResult<()>> = rollout::each(jobs, |job| {
+        let (progress, who) = (&progress, &who);
         async move {
-            let done = on_host(&job, verb, progress).await;
+            let done = match who {
+                Some((name, who)) => Box::pin(locked(&job, verb, name, who, lock_timeout, progress)).await,
+                None => on_host(&job, verb, None, progress, &mut Vec::new()).await,
+            };
             if let Err(error) = &done {
                 progress.failed(job.host.name(), &failure(job.host.as_ref(), error));
             }
@@ -73,19 +102,48 @@ pub(super) async fn on_hosts(jobs: Vec<Job>, verb: Verb, output: Output) -> Resu
         }
     })
     .await;
-    Ok(report(output, &fates))
+    Ok(report(output, &results))
 }
 
-async fn on_host(job: &Job, verb: Verb, progress: &Progress) -> Result<()> {
+/// Does a verb that changes units, under the lock of their host.
+async fn locked(
+    job: &Job,
+    verb: Verb,
+    name: &'static str,
+    who: &Who,
+    lock_timeout: Duration,
+    progress: &Progress,
+) -> Result<()> {
+    let change = who.change(name, lock_timeout, job);
+    let sink = |event: Event| progress.event(job.host.name(), &event);
+    let held = Held::take(&job.host, &change, &sink).await?;
+    let mut results = Vec::new();
+    let done = on_host(job, verb, Some(&held), progress, &mut results).await;
+    held.done(&results).await;
+    done
+}
+
+async fn on_host(
+    job: &Job,
+    verb: Verb,
+    held: Option<&Held<'_>>,
+    progress: &Progress,
+    results: &mut Vec<(String, String)>,
+) -> Result<()> {
     // What runs was installed by the recorded spec; the manifest may have moved on.
     let units: Vec<_> = job.subjects.iter().map(|subject| (subject.unit.clone(), subject.spec.as_ref())).collect();
     for daemon in DaemonManager::open_all(&job.host, &units, job.supervisor).await? {
+        if let Some(held) = held {
+            held.check().await?;
+        }
         let service = match verb {
             // It changes nothing.
             Verb::Wait => daemon.service(),
             _ => daemon.owned().await?,
         };
-        let (words, mut value) = one(&service, verb).await?;
+        let done = one(&service, verb).await;
+        results.push((daemon.unit().to_owned(), if done.is_ok() { "done" } else { "failed" }.to_owned()));
+        let (words, mut value) = done?;
         if let Value::Object(fields) = &mut value {
             fields.insert("host".to_owned(), json!(job.host.name()));
             fields.insert("unit".to_owned(), json!(daemon.unit()));

@@ -1,25 +1,32 @@
-//! What has to be done on one host: a value that is pure, complete and printable. Carrying it out leaves no choice.
+//! What has to be done on one host, as an ordered list of steps: a value that is pure, complete and printable. Carrying
+//! it out leaves no choice.
 
 mod notes;
 mod obstacle;
 mod planner;
+mod removal;
+mod retention;
 
 use std::fmt;
+use std::sync::Arc;
 
-use camino::Utf8PathBuf;
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 pub use self::notes::Notes;
 pub use self::obstacle::Obstacle;
 pub use self::planner::plan;
-use super::check::Check;
-use super::diff::{self, Difference};
-use crate::host::{Batch, Content, Put};
-use crate::service::spec::Stop;
-use crate::supervisor::{Choice, SupervisorKind, UnitFileKind, layout};
+pub(super) use self::removal::{Leaving, plan_removal};
+pub(super) use self::retention::{failed, forget_staged, outdated, unmark};
+use super::diff::Titled;
+use super::journal;
+use super::step::{Action, Step};
+use crate::host::Batch;
+use crate::service::spec::UnitSpec;
+use crate::supervisor::{Choice, SupervisorKind};
 
-/// Everything that has to be done on one host, in this order.
-#[derive(Debug, Clone, Default, Serialize)]
+/// Everything that has to be done on one host. The steps of [`prepare`](Self::prepare) come first; then the waves, one
+/// after the other; then those of [`finish`](Self::finish), and these only when every gate was passed.
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// The host.
     pub host: String,
@@ -27,148 +34,135 @@ pub struct Plan {
     pub manager: Option<SupervisorKind>,
     /// Why it is that one.
     pub because: &'static str,
-    /// Units that are taken away from another manager first.
-    pub moves: Vec<Move>,
-    /// Whether the manager must be told to stay without a session.
-    pub linger: bool,
-    /// Programs that are shipped.
-    pub ships: Vec<Ship>,
-    /// Programs that are tried before anything else is changed.
-    pub checks: Vec<Check>,
-    /// Files that are written, with what changes in them.
-    pub files: Vec<FileChange>,
-    /// Units that are to be started at boot.
-    pub enable: Vec<String>,
-    /// Whether the manager must read its unit files again.
-    pub reload: bool,
-    /// Units that are started or restarted.
-    pub starts: Vec<Start>,
-    /// What is not quite as wished, and cannot be.
+    /// Brings everything to the host that takes effect later.
+    pub prepare: Vec<Step>,
+    /// Units that change together.
+    pub waves: Vec<Wave>,
+    /// Removes what is not needed any more.
+    pub finish: Vec<Step>,
+    /// What is not quite as requested, and cannot be.
     pub notes: Vec<String>,
-    /// The files themselves.
-    #[serde(skip)]
-    pub batch: Batch,
-    /// Those that only root may write or remove, after the others.
-    #[serde(skip)]
-    pub roots: Batch,
+    /// Files of ours that were edited by hand and would be overwritten.
+    pub drifts: Vec<Obstacle>,
+    /// Units of the same project that the manifest does not name.
+    pub orphans: Vec<String>,
+    /// What the journal says of the units.
+    pub entries: Vec<journal::Entry>,
 }
 
-/// A program that is shipped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Ship {
-    /// Its path here.
-    pub from: Utf8PathBuf,
-    /// Its path there.
-    pub to: Utf8PathBuf,
-    /// Bytes.
-    pub bytes: u64,
-    /// SHA-256 in lower-case hexadecimal.
-    pub sha256: String,
-    /// Whether no release there needs it yet.
-    #[serde(skip)]
-    pub fresh: bool,
+/// Units that change together: first the steps that they share, then each on its own, at the same time as the others.
+#[derive(Debug, Clone, Default)]
+pub struct Wave {
+    /// Steps that come before any of the units is started.
+    pub shared: Vec<Step>,
+    /// What happens to each unit.
+    pub lanes: Vec<Lane>,
 }
 
-/// A file that is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FileChange {
-    /// Its path there.
-    pub path: Utf8PathBuf,
-    /// What changes in it.
-    #[serde(flatten)]
-    pub difference: Difference,
+/// What happens to one unit of a wave.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    /// Its spec.
+    pub spec: Arc<UnitSpec>,
+    /// The release that takes effect.
+    pub release: u32,
+    /// Starting or replacing it, and its gate.
+    pub steps: Vec<Step>,
+    /// What is written when it has passed.
+    pub accept: Step,
+    /// What is done when it does not pass.
+    pub way_back: WayBack,
 }
 
-/// A unit that another manager has now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Move {
-    /// Unit.
-    pub unit: String,
-    /// Who has it.
-    pub from: SupervisorKind,
-    /// What defines it there.
-    #[serde(skip)]
-    pub definition: UnitFileKind,
-    /// How what runs now is ended.
-    #[serde(skip)]
-    pub stop: Stop,
-}
-
-/// A unit that is started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Start {
-    /// Unit.
-    pub unit: String,
-    /// Whether a running process is ended first.
-    pub restart: bool,
-    /// Why.
-    pub why: String,
-    /// How what runs now is ended: by the ways of the release that started it.
-    #[serde(skip)]
-    pub stop: Stop,
+/// What is done with a unit whose new release does not pass its gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayBack {
+    /// This release is put back.
+    Release(u32),
+    /// The unit is removed: there was none before.
+    Remove,
+    /// Nothing: the release was in effect before.
+    Nothing,
 }
 
 /// What may be done without asking.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Choices {
-    /// Overwrite files of ours that were edited by hand.
+#[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+pub struct ApplyOptions {
+    /// Overwrite files of ours that were edited by hand, and take over units of other projects.
     pub take: bool,
-    /// Do not see to it that the units outlive the session, where a manager runs already: they will not be there for long.
+    /// Try a release again that did not pass its gate.
+    pub retry: bool,
+    /// Show what would be overwritten instead of refusing to.
+    pub preview: bool,
+    /// Do not make sure that the units outlive the session, where a manager runs already: they will not be there for long.
     pub transient: bool,
+    /// The project whose units they are.
+    pub project: Option<Project>,
+}
+
+/// A project as its manifest has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Project {
+    /// Its name.
+    pub name: String,
+    /// The manifest.
+    pub manifest: String,
+    /// All units that it has on the host, also those that are not worked on.
+    pub units: Vec<String>,
 }
 
 impl Plan {
-    /// Tells whether nothing has to be done.
+    /// All steps in their order. Those of the lanes of one wave are carried out at the same time.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        let waves = self.waves.iter().flat_map(|wave| {
+            let lanes = wave.lanes.iter().flat_map(|lane| lane.steps.iter().chain([&lane.accept]));
+            wave.shared.iter().chain(lanes)
+        });
+        self.prepare.iter().chain(waves).chain(&self.finish)
+    }
+
+    /// Whether nothing has to be done.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.linger && self.only_lingers()
+        self.steps().next().is_none()
     }
 
-    /// Tells whether there is nothing to do but, at most, to keep the manager without a session.
+    /// Whether there is nothing to do but, at most, to have the manager run without a session.
     #[must_use]
     pub fn only_lingers(&self) -> bool {
-        !self.changes_files()
-            && self.moves.is_empty()
-            && self.enable.is_empty()
-            && !self.reload
-            && self.starts.is_empty()
+        self.steps().all(|step| matches!(step.action, Action::Linger))
     }
 
-    /// Tells whether a file is written or removed.
-    #[must_use]
-    pub fn changes_files(&self) -> bool {
-        [&self.batch, &self.roots].into_iter().any(|batch| !batch.puts.is_empty() || !batch.removes.is_empty())
-    }
-
-    /// Takes the programs out of the change, each after the marks of who needs it: whatever becomes of them, they are
-    /// then found by who tidies up.
-    pub(super) fn split_programs(&mut self) -> Batch {
-        let shipped: Vec<_> = self.ships.iter().map(|ship| layout::refs_to(&ship.sha256)).collect();
-        let is_mark = |put: &mut Put| {
-            shipped.iter().any(|refs| put.path.base == refs.base && put.path.rel.starts_with(&refs.rel))
-        };
-        let mut puts: Vec<Put> = self.batch.puts.extract_if(.., is_mark).collect();
-        puts.extend(self.batch.puts.extract_if(.., |put| matches!(put.content, Content::File { .. })));
-        Batch { puts, ..Batch::default() }
-    }
-
-    /// What takes back [`Self::split_programs`].
-    pub(super) fn without_programs(&self, ahead: &Batch) -> Batch {
-        let is_mark = |put: &&Put| matches!(put.content, Content::Bytes(_));
-        let fresh = || self.ships.iter().filter(|ship| ship.fresh).map(|ship| ship.sha256.as_str());
-        let marks = ahead.puts.iter().filter(is_mark).map(|put| put.path.clone());
-        let removes = fresh().map(layout::target).chain(marks).collect();
-        Batch { removes, prune: fresh().map(layout::refs_to).collect(), ..Batch::default() }
-    }
-
-    /// Bytes that the change carries.
+    /// Bytes that all steps send.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let length = |put: &Put| match &put.content {
-            Content::Bytes(bytes) => bytes.len() as u64,
-            Content::File { len, .. } => *len,
-        };
-        self.batch.puts.iter().map(length).sum()
+        self.steps().map(Step::bytes).sum()
+    }
+
+    /// The spec of a unit that the plan starts, replaces or gates.
+    #[must_use]
+    pub fn lane(&self, unit: &str) -> Option<&Lane> {
+        self.waves.iter().flat_map(|wave| &wave.lanes).find(|lane| lane.spec.unit.as_str() == unit)
+    }
+}
+
+/// Whether a batch does nothing.
+pub(super) fn is_empty(batch: &Batch) -> bool {
+    batch.puts.is_empty() && batch.removes.is_empty() && batch.prune.is_empty()
+}
+
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut plan = serializer.serialize_struct("Plan", 7)?;
+        plan.serialize_field("host", &self.host)?;
+        plan.serialize_field("manager", &self.manager)?;
+        plan.serialize_field("because", &self.because)?;
+        plan.serialize_field("steps", &self.steps().collect::<Vec<_>>())?;
+        plan.serialize_field("notes", &self.notes)?;
+        plan.serialize_field("drift", &self.drifts.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        plan.serialize_field("orphans", &self.orphans)?;
+        plan.end()
     }
 }
 
@@ -178,29 +172,20 @@ impl fmt::Display for Plan {
             let article = if manager == SupervisorKind::Runner { "the " } else { "" };
             writeln!(f, "  under {article}{manager}, {}", Choice { manager, why: self.because })?;
         }
-        for unit in &self.moves {
-            writeln!(f, "~ stop {} and take it away from {}", unit.unit, unit.from)?;
+        for drift in &self.drifts {
+            writeln!(f, "! {drift}")?;
+            if let Obstacle::Drift { diff: Some(diff), .. } = drift {
+                diff.lines().try_for_each(|line| writeln!(f, "    {line}"))?;
+            }
         }
-        if self.linger {
-            writeln!(f, "~ linger: on, so that services outlive the last session and start at boot")?;
+        for step in self.steps() {
+            writeln!(f, "~ {}", step.does)?;
+            for file in &step.files {
+                write!(f, "{}", Titled { path: &file.path, difference: &file.difference })?;
+            }
         }
-        for ship in &self.ships {
-            writeln!(f, "+ {} ({} bytes from {})", ship.to, ship.bytes, ship.from)?;
-        }
-        for check in &self.checks {
-            writeln!(f, "~ check {}: `{check}`", check.unit)?;
-        }
-        for file in &self.files {
-            write!(f, "{}", diff::Titled { path: &file.path, difference: &file.difference })?;
-        }
-        for unit in &self.enable {
-            writeln!(f, "~ enable {unit}")?;
-        }
-        if self.reload {
-            writeln!(f, "~ daemon-reload")?;
-        }
-        for start in &self.starts {
-            writeln!(f, "~ {} {}: {}", if start.restart { "restart" } else { "start" }, start.unit, start.why)?;
+        for unit in &self.orphans {
+            writeln!(f, "! {unit} is not in the manifest any more; `--prune` removes it")?;
         }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::super::loader::Unmet;
 use crate::host::may_act_as_root;
+use crate::service::record::Record;
 use crate::supervisor::launchd;
 
 /// Why there is no plan: what must be decided or mended by somebody first.
@@ -22,6 +23,34 @@ pub enum Obstacle {
     Drift {
         /// Its path there.
         path: Utf8PathBuf,
+        /// Unified diff from what was written to what is there, where it is known what was written.
+        diff: Option<String>,
+    },
+    /// Another project has the unit.
+    #[error("{unit} belongs to the project {project:?}{}", manifest.as_ref().map(|manifest| format!(" ({manifest})")).unwrap_or_default())]
+    OtherProject {
+        /// Unit.
+        unit: String,
+        /// Project.
+        project: String,
+        /// Its manifest, with who applied it.
+        manifest: Option<String>,
+    },
+    /// The very same release was tried and did not pass its gate.
+    #[error("{unit}: this very release was tried as release {release} and failed")]
+    FailedBefore {
+        /// Unit.
+        unit: String,
+        /// The number that it had.
+        release: u32,
+    },
+    /// A newer unitbee installed the unit.
+    #[error("{unit} was installed by a newer unitbee: the format {version} of its record is not known to this one")]
+    NewerRecord {
+        /// Unit.
+        unit: String,
+        /// Format of its record.
+        version: u32,
     },
     /// The host has no such program.
     #[error("{unit}: there is no program {program} on the host")]
@@ -101,12 +130,27 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
+    /// A unit with this record belongs to another project.
+    #[must_use]
+    pub fn of_other_project(unit: &str, record: &Record) -> Self {
+        let manifest = record.origin.as_ref().and_then(|origin| {
+            let manifest = origin.manifest.as_ref()?;
+            Some(format!("{manifest}, applied by {}", origin.by))
+        });
+        Self::OtherProject { unit: unit.to_owned(), project: record.spec.project.clone(), manifest }
+    }
+
     /// One command or one sentence that helps.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Foreign { path } => Some(format!("rename the service, or move {path} away")),
             Self::Drift { .. } => Some("`unitbee apply --take` overwrites the edit; a drop-in keeps it".into()),
+            Self::OtherProject { .. } => Some("rename the service, or take the unit over with `--take`".into()),
+            Self::FailedBefore { unit, .. } => {
+                Some(format!("`--retry` tries it again; `unitbee history {unit}` shows why it failed"))
+            }
+            Self::NewerRecord { .. } => Some("use the newer unitbee".into()),
             Self::NoProgram { .. } => {
                 Some("install it there, or name a file of this machine with a `/` in its path".into())
             }

@@ -96,7 +96,7 @@ pub(super) fn unknown_key(key: &Spanned<DeString<'_>>, known: &[&str], problems:
 }
 
 /// Returns the name that was most likely meant.
-pub(super) fn closest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn closest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let name = name.to_ascii_lowercase();
     let likeness = |known: &str| {
         let known = known.to_ascii_lowercase();

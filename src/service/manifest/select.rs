@@ -130,9 +130,7 @@ impl Manifest {
         let known = self.known(wanted);
         if known.is_empty() {
             if !is_destination(wanted) {
-                let hosts = self.host_words();
-                let close = self.resembling(wanted);
-                return Err(SelectError::NoHost { wanted: wanted.to_owned(), close, hosts });
+                return Err(self.no_host(wanted));
             }
             return Ok(units.iter().map(|unit| (destination(wanted).to_owned(), *unit)).collect());
         }
@@ -151,7 +149,7 @@ impl Manifest {
     }
 
     /// Returns the hosts of the manifest that a word means; this machine counts where something is placed on it.
-    fn known(&self, wanted: &str) -> Vec<String> {
+    pub(super) fn known(&self, wanted: &str) -> Vec<String> {
         let wanted = destination(wanted);
         let by_name = named(wanted, &self.hosts);
         let here = wanted == THIS_MACHINE && !self.hosts.contains_key(wanted);
@@ -164,6 +162,12 @@ impl Manifest {
             hosts.push(THIS_MACHINE.to_owned());
         }
         hosts
+    }
+
+    /// A word that is neither a host nor a tag.
+    pub(super) fn no_host(&self, wanted: &str) -> SelectError {
+        let (close, hosts) = (self.resembling(wanted), self.host_words());
+        SelectError::NoHost { wanted: wanted.to_owned(), close, hosts }
     }
 
     /// The host or tag that was most likely meant by a name that is neither.
@@ -184,7 +188,7 @@ impl Manifest {
         unit.hosts.iter().any(|placed| self.destination(placed) == self.destination(host))
     }
 
-    fn destination<'m>(&'m self, host: &'m str) -> &'m str {
+    pub(super) fn destination<'m>(&'m self, host: &'m str) -> &'m str {
         self.hosts.get(host).map_or(host, |entry| &entry.ssh)
     }
 

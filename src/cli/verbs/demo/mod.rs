@@ -9,14 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
 
-use super::super::args::{Global, Logs, ScopeName, Services};
+use super::super::args::{Changing, Confirm, Global, Locking, Logs, ScopeName, Services, Uninstall};
 use super::super::exit::Exit;
 use super::super::fault::{BadManifest, Usage};
 use super::super::output::Output;
 use super::super::work::{self, Job};
-use super::converge::{self, Wish};
-use super::{lifecycle, logs, status};
-use crate::deploy::Choices;
+use super::apply::{self, Choices};
+use super::{lifecycle, logs, status, uninstall};
+use crate::deploy::{ApplyOptions, OnFailure};
 use crate::host::{Answer, Ask, Query};
 use crate::service::manifest::{Flags, from_flags};
 use crate::supervisor::{UnitFileKind, layout};
@@ -28,7 +28,7 @@ const SERVICE: &str = "unitbee-demo";
 const UNIT: &str = "unitbee-demo-main";
 
 /// How long to wait for another unitbee that is at work on the host.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `demo`.
 pub async fn demo(global: &Global, scope: Option<ScopeName>, output: Output) -> Result<Exit> {
@@ -104,9 +104,14 @@ struct Demo {
 impl Demo {
     async fn show(&self) -> Result<()> {
         self.say("a copy of unitbee becomes a service with limits, and gets healthy", "install-unit", &self.install)?;
-        let choices = Choices { transient: true, ..Choices::default() };
-        let wish = Wish { choices, patience: PATIENCE, strict_limits: false };
-        done(converge::carry_out(converge::prepared(self.jobs.clone()).await?, &wish, self.output).await?)?;
+        let choices = Choices {
+            options: ApplyOptions { transient: true, ..ApplyOptions::default() },
+            on_failure: OnFailure::default(),
+            prune: false,
+            lock_timeout: LOCK_TIMEOUT,
+            strict_limits: false,
+        };
+        done(apply::carry_out(apply::prepared(self.jobs.clone()).await?, &choices, self.output).await?)?;
 
         self.say("how it is", "status", UNIT)?;
         done(status::show(self.jobs.clone(), self.output).await?)?;
@@ -117,12 +122,15 @@ impl Demo {
         done(logs::show(&self.jobs, &args, self.output).await?)?;
 
         self.say("it is asked to end, by its shutdown URL", "stop", UNIT)?;
-        done(lifecycle::on_hosts(self.jobs.clone(), lifecycle::Verb::Stop, self.output).await?)
+        done(lifecycle::on_hosts(self.jobs.clone(), lifecycle::Verb::Stop, LOCK_TIMEOUT, self.output).await?)
     }
 
     async fn remove(&self) -> Result<()> {
         self.say("it goes", "uninstall", UNIT)?;
-        done(converge::remove_all(self.jobs.clone(), PATIENCE, self.output).await?)?;
+        let changing =
+            Changing { services: Services { services: Vec::new() }, locking: Locking { lock_wait: LOCK_TIMEOUT } };
+        let args = Uninstall { changing, confirm: Confirm { yes: true }, take: false };
+        done(uninstall::remove_all(self.jobs.clone(), &args, self.output).await?)?;
         for job in &self.jobs {
             let left = left(job).await?;
             if !left.is_empty() {

@@ -1,0 +1,220 @@
+//! Why a change of a host failed, and what became of the units.
+
+use thiserror::Error;
+
+use super::check::CheckError;
+use super::journal::NewerJournal;
+use super::plan::Obstacle;
+use super::release::StoredError;
+use crate::host::HostError;
+use crate::lifecycle::stop::StopError;
+use crate::lifecycle::{GateError, LifecycleError};
+use crate::supervisor::SupervisorError;
+
+/// Why a change of a host failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// The host did not do its part.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The host's supervisor did not do its part.
+    #[error(transparent)]
+    Supervisor(#[from] SupervisorError),
+    /// The host's answers are not those to our questions.
+    #[error("{host} answered other questions than were asked")]
+    Garbled {
+        /// Host.
+        host: String,
+    },
+    /// A newer unitbee left a change unfinished.
+    #[error(transparent)]
+    Newer(#[from] NewerJournal),
+    /// Somebody has to decide or to fix something first.
+    #[error("nothing was done on {host}")]
+    Obstacles {
+        /// Host.
+        host: String,
+        /// What stands in the way.
+        obstacles: Vec<Obstacle>,
+    },
+    /// A program does not run there.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// A service did not start, or did not get healthy.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+    /// A service did not stop.
+    #[error(transparent)]
+    Stop(#[from] StopError),
+    /// A release cannot be read back.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
+    /// There is no release to go back to.
+    #[error("{unit} has no earlier release on {host} to go back to")]
+    NoRelease {
+        /// Unit.
+        unit: String,
+        /// Host.
+        host: String,
+    },
+    /// Something is left where nothing should be.
+    #[error("{unit} is not gone from {host}: {what}")]
+    NotGone {
+        /// Unit.
+        unit: String,
+        /// Host.
+        host: String,
+        /// What is left.
+        what: String,
+    },
+    /// Releases did not pass their gates.
+    #[error("{}", words(failures))]
+    Rejected {
+        /// What happened to each unit.
+        failures: Vec<Failure>,
+        /// Units whose turn did not come.
+        untouched: Vec<String>,
+    },
+    /// A unit goes back because another of the same change did not pass.
+    #[error("{unit} goes back with the others of the change")]
+    TakenBack {
+        /// Unit.
+        unit: String,
+    },
+    /// Somebody asked for the end.
+    #[error("interrupted on {host}: {}", units(done, left))]
+    Interrupted {
+        /// Host.
+        host: String,
+        /// Units that are done.
+        done: Vec<String>,
+        /// Units whose turn did not come.
+        left: Vec<String>,
+    },
+}
+
+/// A release that did not pass its gate.
+#[derive(Debug)]
+pub struct Failure {
+    /// Unit.
+    pub unit: String,
+    /// Its release.
+    pub release: u32,
+    /// Why it did not pass.
+    pub error: Box<ApplyError>,
+    /// The end of its log.
+    pub log: Vec<String>,
+    /// What runs now.
+    pub now: Now,
+}
+
+/// What runs of a unit after its release did not pass.
+#[derive(Debug)]
+pub enum Now {
+    /// An earlier release runs again and is healthy.
+    RolledBack {
+        /// Its number.
+        to: u32,
+        /// Main process.
+        pid: Option<u32>,
+    },
+    /// An earlier release was put back and is not healthy either.
+    Unhealthy {
+        /// Its number.
+        to: u32,
+        /// Why not.
+        error: Box<ApplyError>,
+        /// The end of its log.
+        log: Vec<String>,
+    },
+    /// The unit was removed: there was none before.
+    Removed,
+    /// Everything was left as it is.
+    Left,
+}
+
+impl ApplyError {
+    /// One command or one sentence that helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Host(error) => error.hint(),
+            Self::Supervisor(error) => error.hint(),
+            Self::Lifecycle(error) => error.hint(),
+            Self::Check(error) => error.hint(),
+            Self::Obstacles { obstacles, .. } => obstacles.iter().find_map(Obstacle::hint),
+            Self::Stop(error) => error.hint(),
+            Self::NoRelease { unit, .. } => Some(format!("`unitbee history {unit}` shows its releases")),
+            Self::Interrupted { left, .. } if !left.is_empty() => Some("the same command again goes on".to_owned()),
+            Self::Rejected { .. }
+            | Self::Interrupted { .. }
+            | Self::TakenBack { .. }
+            | Self::Garbled { .. }
+            | Self::NotGone { .. }
+            | Self::Newer(_)
+            | Self::Stored(_) => None,
+        }
+    }
+
+    /// Whether the host was lost rather than the service: then nothing can be said of the service, and nothing can be done
+    /// about it from here.
+    #[must_use]
+    pub fn is_about_the_host(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            // A transparent error is its source, and does not name it as one.
+            let host = match error.downcast_ref::<Self>() {
+                Some(Self::Host(host)) => Some(host),
+                Some(Self::Supervisor(error)) => return is_host_lost(error),
+                Some(Self::Lifecycle(LifecycleError::Gate { source: GateError::Host { source, .. }, .. })) => {
+                    Some(source)
+                }
+                _ => error.downcast_ref::<HostError>(),
+            };
+            if let Some(host) = host {
+                return is_lost(host);
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
+fn is_host_lost(error: &SupervisorError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(host) = error.downcast_ref::<HostError>() {
+            return is_lost(host);
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn is_lost(error: &HostError) -> bool {
+    matches!(
+        error,
+        HostError::Connect { .. } | HostError::Lost { .. } | HostError::Busy { .. } | HostError::LockLost { .. }
+    )
+}
+
+fn words(failures: &[Failure]) -> String {
+    let one = |failure: &Failure| match failure.now {
+        Now::RolledBack { to, .. } => {
+            format!("release {} of {} failed and was rolled back to release {to}", failure.release, failure.unit)
+        }
+        Now::Unhealthy { to, .. } => format!(
+            "release {} of {} failed, and release {to}, which was put back, is not healthy either",
+            failure.release, failure.unit
+        ),
+        Now::Removed => format!("{} did not start and was removed", failure.unit),
+        Now::Left => format!("release {} of {} failed", failure.release, failure.unit),
+    };
+    failures.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+fn units(done: &[String], left: &[String]) -> String {
+    let list = |units: &[String]| if units.is_empty() { "none".to_owned() } else { units.join(", ") };
+    format!("done: {}; untouched: {}", list(done), list(left))
+}

@@ -1,0 +1,303 @@
+//! What is done when a change does not come through: units whose release did not pass its gate go back to the previous
+//! one, by the same steps and the same gate; what never took effect is removed.
+
+use std::collections::BTreeMap;
+
+use super::apply::{First, OnFailure};
+use super::converge::{Route, Session, look, names};
+use super::desired::Desired;
+use super::error::{ApplyError, Failure, Now};
+use super::event::Event;
+use super::execute::{Ended, Executor, Rejected};
+use super::plan::{self, ApplyOptions, Plan, WayBack};
+use super::release::{StoredRelease, read_back};
+use super::step::{Action, Step};
+use super::survey::{self, Refs};
+use super::uninstall;
+use crate::host::{Answer, Ask, Query};
+use crate::observe::logs::{LogQuery, recent};
+use crate::supervisor::{Approach, layout};
+
+/// How many lines of a log are shown of what failed.
+const LINES: u32 = 20;
+
+/// A change that did not come through.
+pub(super) struct Retreat<'a, 's> {
+    session: &'s Session<'a>,
+    executor: Executor<'a>,
+    plan: &'s Plan,
+    on_failure: OnFailure,
+}
+
+/// A unit that goes back.
+struct Going {
+    failure: Failure,
+    way_back: WayBack,
+    /// Whether its release did not pass, or goes back with another that did not.
+    failed: bool,
+}
+
+impl<'a, 's> Retreat<'a, 's> {
+    pub(super) fn new(session: &'s Session<'a>, executor: Executor<'a>, plan: &'s Plan, on_failure: OnFailure) -> Self {
+        Self { session, executor, plan, on_failure }
+    }
+
+    /// Goes back, and says what came of it.
+    pub(super) async fn go_back(mut self, ended: Result<Ended, ApplyError>) -> ApplyError {
+        let done = match ended {
+            Ok(Ended::Rejected(rejected)) => self.reject(rejected).await,
+            Ok(Ended::Whole | Ended::Interrupted) => self.interrupted().await,
+            Err(error) => match self.switched() {
+                // Nothing has taken effect yet.
+                units if units.is_empty() => self.abandon().await.map(|()| error),
+                units => {
+                    let mut error = Some(error);
+                    let rejected = units.into_iter().map(|(unit, release)| {
+                        let error = error.take().unwrap_or_else(|| ApplyError::TakenBack { unit: unit.clone() });
+                        Rejected { unit, release, error }
+                    });
+                    let rejected = rejected.collect();
+                    self.reject(rejected).await
+                }
+            },
+        };
+        done.unwrap_or_else(|error| error)
+    }
+
+    /// The units of waves that were begun and that have not passed.
+    fn switched(&self) -> Vec<(String, u32)> {
+        let up = names(&self.executor.outcome.up);
+        self.executor.outcome.begun.iter().filter(|(unit, _)| !up.contains(unit)).cloned().collect()
+    }
+
+    /// Units whose turn did not come.
+    fn untouched(&self) -> Vec<String> {
+        let begun = |unit: &String| self.executor.outcome.begun.iter().any(|(other, _)| other == unit);
+        let lanes = self.plan.waves.iter().flat_map(|wave| &wave.lanes).map(|lane| lane.spec.unit.to_string());
+        lanes.filter(|unit| !begun(unit)).collect()
+    }
+
+    /// Releases that were brought to the host and never took effect.
+    fn staged(&self) -> Vec<(String, u32)> {
+        let untouched = |unit: &String| !self.executor.outcome.begun.iter().any(|(other, _)| other == unit);
+        let new = |entry: &&super::journal::Entry| entry.to.is_some() && entry.to != entry.from;
+        let entries = self.plan.entries.iter().filter(new).filter(|entry| untouched(&entry.unit));
+        entries.filter_map(|entry| Some((entry.unit.clone(), entry.to?))).collect()
+    }
+
+    async fn refs(&self) -> Result<Refs, ApplyError> {
+        let host = self.session.host;
+        let query = Query { asks: vec![Ask::Tree(layout::refs())] };
+        match host.query(&query).await?.answers.pop() {
+            Some(Answer::Tree(marks)) => Ok(Refs::read(marks.keys().map(camino::Utf8PathBuf::as_path))),
+            _ => Err(ApplyError::Garbled { host: host.name().to_owned() }),
+        }
+    }
+
+    /// Removes what was brought to the host.
+    async fn abandon(&mut self) -> Result<(), ApplyError> {
+        let mut refs = self.refs().await?;
+        let batch = plan::forget_staged(&self.staged(), &mut refs);
+        self.executor.close(batch).await
+    }
+
+    async fn interrupted(&mut self) -> Result<ApplyError, ApplyError> {
+        let (done, left) = (names(&self.executor.outcome.up), self.untouched());
+        for unit in &done {
+            let release = self.plan.lane(unit).map(|lane| lane.release);
+            self.executor.audit(unit, release, "done");
+        }
+        self.abandon().await?;
+        Ok(ApplyError::Interrupted { host: self.session.host.name().to_owned(), done, left })
+    }
+
+    /// Takes back what did not pass, and with `atomic` what did.
+    async fn reject(&mut self, rejected: Vec<Rejected>) -> Result<ApplyError, ApplyError> {
+        let untouched = self.untouched();
+        let mut going = Vec::new();
+        for Rejected { unit, release, error } in rejected {
+            let why = one_line(&error);
+            (self.session.events)(Event::Failed { unit: unit.clone(), release, why });
+            let log = self.log(&unit).await;
+            let way_back = self.plan.lane(&unit).map_or(WayBack::Nothing, |lane| lane.way_back);
+            let failure = Failure { unit, release, error: Box::new(error), log, now: Now::Left };
+            going.push(Going { failure, way_back, failed: true });
+        }
+        let passed = names(&self.executor.outcome.up);
+        if matches!(self.on_failure, OnFailure::RollBackAll(_)) {
+            let lanes = self.plan.waves.iter().flat_map(|wave| &wave.lanes);
+            for lane in lanes.filter(|lane| passed.iter().any(|unit| unit == lane.spec.unit.as_str())) {
+                let unit = lane.spec.unit.to_string();
+                let error = Box::new(ApplyError::TakenBack { unit: unit.clone() });
+                let failure = Failure { unit, release: lane.release, error, log: Vec::new(), now: Now::Left };
+                going.push(Going { failure, way_back: lane.way_back, failed: false });
+            }
+        } else {
+            for unit in &passed {
+                let release = self.plan.lane(unit).map(|lane| lane.release);
+                self.executor.audit(unit, release, "done");
+            }
+        }
+        for unit in &mut going {
+            let stays = match self.on_failure {
+                OnFailure::Leave => true,
+                OnFailure::RollBack(first) | OnFailure::RollBackAll(first) => {
+                    first == First::Keep && unit.way_back == WayBack::Remove
+                }
+            };
+            if stays {
+                unit.way_back = WayBack::Nothing;
+            }
+        }
+        self.put_back(&mut going).await?;
+        self.remove(&mut going).await?;
+        self.clean(&going).await?;
+        let failures = going.into_iter().map(|going| going.failure).collect();
+        Ok(ApplyError::Rejected { failures, untouched })
+    }
+
+    /// Puts earlier releases back into effect.
+    async fn put_back(&mut self, going: &mut [Going]) -> Result<(), ApplyError> {
+        let target = |going: &Going| match going.way_back {
+            WayBack::Release(release) => Some((going.failure.unit.clone(), release)),
+            WayBack::Remove | WayBack::Nothing => None,
+        };
+        let targets: Vec<(String, u32)> = going.iter().filter_map(target).collect();
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let host = self.session.host;
+        let stored = match read_back(host.as_ref(), &targets).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                let error = ApplyError::from(error);
+                if error.is_about_the_host() {
+                    return Err(error);
+                }
+                not_back(going, &targets, error);
+                return Ok(());
+            }
+        };
+        for (unit, to) in &targets {
+            (self.session.events)(Event::RollingBack { unit: unit.clone(), to: *to });
+        }
+        let ended = self.back_to(stored, going).await;
+        let rejected = match ended {
+            Ok(Ended::Rejected(rejected)) => rejected,
+            Ok(Ended::Whole | Ended::Interrupted) => Vec::new(),
+            Err(error) if error.is_about_the_host() => return Err(error),
+            Err(error) => {
+                not_back(going, &targets, error);
+                return Ok(());
+            }
+        };
+        let mut rejected: BTreeMap<String, ApplyError> =
+            rejected.into_iter().map(|rejected| (rejected.unit, rejected.error)).collect();
+        for (unit, to) in targets {
+            let Some(going) = going.iter_mut().find(|going| going.failure.unit == unit) else { continue };
+            going.failure.now = match rejected.remove(&unit) {
+                None => {
+                    let up = self.executor.outcome.up.iter().rev().find(|up| up.spec.unit.as_str() == unit);
+                    Now::RolledBack { to, pid: up.and_then(|up| up.pid) }
+                }
+                Some(error) => Now::Unhealthy { to, error: Box::new(error), log: self.log(&unit).await },
+            };
+        }
+        Ok(())
+    }
+
+    /// Plans and carries out the way back to these releases.
+    async fn back_to(&mut self, stored: Vec<StoredRelease>, going: &[Going]) -> Result<Ended, ApplyError> {
+        let Session { host, change, events, .. } = *self.session;
+        let desired: Vec<Desired> = stored.into_iter().map(Desired::of_release).collect();
+        let observation = host.query(&survey::query(&desired, change.requested)).await?;
+        let options = ApplyOptions { take: true, retry: true, ..ApplyOptions::default() };
+        let route =
+            self.executor.connected().cloned().map_or_else(|| Route::Approach(Approach::default()), Route::Supervisor);
+        let mut looked = look(host, change, &desired, &options, observation, route, events).await?;
+        // Whatever becomes of the way back, the failure is remembered.
+        let marks = going.iter().filter(|going| going.failed).map(|going| {
+            let Failure { unit, release, error, .. } = &going.failure;
+            let mark = plan::failed(unit, *release, &one_line(error), &mut Refs::default(), true);
+            Step::on("fail", unit, format!("remember that release {release} of {unit} failed"), Action::Files(mark))
+        });
+        let at = usize::from(!looked.plan.prepare.is_empty());
+        let _ = looked.plan.prepare.splice(at..at, marks).count();
+        // The journal stays open until everything is tidied up.
+        looked.plan.finish.retain(|step| !matches!(step.action, Action::CloseJournal));
+        self.executor.run(&looked.plan).await
+    }
+
+    /// Removes units that were not there before.
+    async fn remove(&mut self, going: &mut [Going]) -> Result<(), ApplyError> {
+        let gone = |going: &&mut Going| going.way_back == WayBack::Remove;
+        let units: Vec<String> = going.iter_mut().filter(gone).map(|going| going.failure.unit.clone()).collect();
+        if units.is_empty() {
+            return Ok(());
+        }
+        let result = uninstall::take_off(self.session, &mut self.executor, &units, None).await;
+        for going in going.iter_mut().filter(|going| going.way_back == WayBack::Remove) {
+            match &result {
+                Ok(_) => going.failure.now = Now::Removed,
+                Err(error) => going.failure.log.push(format!("unitbee: it could not be removed: {}", one_line(error))),
+            }
+        }
+        match result {
+            Err(error) if error.is_about_the_host() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what is of no use any more, and closes the journal.
+    async fn clean(&mut self, going: &[Going]) -> Result<(), ApplyError> {
+        let mut refs = self.refs().await?;
+        let mut batch = plan::forget_staged(&self.staged(), &mut refs);
+        for going in going {
+            let Failure { unit, release, error, now, .. } = &going.failure;
+            let result = match now {
+                Now::RolledBack { to, .. } => format!("rolled back to {to}"),
+                Now::Unhealthy { to, .. } => format!("rolled back to {to}, which is not healthy"),
+                Now::Removed => "removed".to_owned(),
+                Now::Left => "failed".to_owned(),
+            };
+            self.executor.audit(unit, Some(*release), &result);
+            if going.failed && !matches!(now, Now::Removed) {
+                let is_in_effect = matches!(now, Now::Left);
+                let mark = plan::failed(unit, *release, &one_line(error), &mut refs, is_in_effect);
+                batch.puts.extend(mark.puts);
+                batch.removes.extend(mark.removes);
+                batch.prune.extend(mark.prune);
+            }
+        }
+        self.executor.close(batch).await
+    }
+
+    /// The end of the log of a unit; empty where it cannot be read, for the failure is what matters.
+    async fn log(&mut self, unit: &str) -> Vec<String> {
+        let manager = self.executor.connected().map(|supervisor| supervisor.kind());
+        let Some(manager) = manager else { return Vec::new() };
+        let units = [unit.to_owned()];
+        let query = LogQuery { units: &units, lines: LINES };
+        let lines = recent(self.session.host.as_ref(), &self.executor.facts, manager, &query).await;
+        let text = |line: crate::observe::logs::Line| String::from_utf8_lossy(&line.message).into_owned();
+        lines.map(|(lines, _)| lines.into_iter().map(text).collect()).unwrap_or_default()
+    }
+}
+
+/// Notes that units could not be put back.
+fn not_back(going: &mut [Going], targets: &[(String, u32)], error: ApplyError) {
+    let mut error = Some(error);
+    for (unit, to) in targets {
+        let Some(going) = going.iter_mut().find(|going| going.failure.unit == *unit) else { continue };
+        let error = error.take().unwrap_or_else(|| ApplyError::TakenBack { unit: unit.clone() });
+        going.failure.now = Now::Unhealthy { to: *to, error: Box::new(error), log: Vec::new() };
+    }
+}
+
+/// An error with its causes in one line.
+pub(super) fn one_line(error: &ApplyError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes
+        .map(ToString::to_string)
+        .fold(error.to_string(), |line, cause| if line.contains(&cause) { line } else { format!("{line}: {cause}") })
+}
