@@ -2,19 +2,20 @@
 
 use super::{Batch, Command, Content, Host, HostError, HostPath, Output, printable};
 
-/// The name of a file until it is whole: one that launchd does not read, and that no other account of the host uses.
-const NEW: &str = "name=${1##*/} left=${1%/*}/.unitbee.${SUDO_UID:-0}@ new=$left${name%.*}";
+/// The name of a file until it is whole: one that launchd does not read, and that no other account of the host uses, for it holds
+/// the number `$2` of this one.
+const NEW: &str = "name=${1##*/} left=${1%/*}/.unitbee.$2@ new=$left${name%.*}";
 
 /// Removes what changes of this account left beside the file `$1` that were killed.
 const SWEEP: &str = r#"rm -f "$left"*"#;
 
-/// Writes standard input, which has `$2` bytes, beside the file `$1`; it is then root's and for all to read.
+/// Writes standard input, which has `$3` bytes, beside the file `$1`; it is then root's and for all to read.
 const STAGE: &str = r#"
 whole=
 trap '[ -n "$whole" ] || rm -f "$new"' EXIT
 umask 022
 cat >"$new" || exit
-[ $(($(wc -c <"$new"))) -eq "$2" ] || { echo "it did not arrive whole" >&2 && exit 1; }
+[ $(($(wc -c <"$new"))) -eq "$3" ] || { echo "it did not arrive whole" >&2 && exit 1; }
 chown 0:0 "$new" && chmod 644 "$new" && sync && whole=1
 "#;
 
@@ -31,7 +32,7 @@ pub async fn stage_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostErr
         let Content::Bytes(bytes) = &put.content else { continue };
         let path = absolute(&put.path);
         let script = if number == 0 && batch.fence.is_some() { &format!("{SWEEP}\n{STAGE}") } else { STAGE };
-        let command = sudo(script, &path, batch).arg(bytes.len().to_string()).stdin(bytes.as_slice());
+        let command = sudo(host, script, &path, batch).arg(bytes.len().to_string()).stdin(bytes.as_slice());
         done(host, format!("write {path}"), &host.run(&command).await?)?;
     }
     Ok(())
@@ -40,7 +41,7 @@ pub async fn stage_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostErr
 /// Puts files that were [staged](stage_as_root) in place and removes others; one exchange for each of them.
 pub async fn change_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostError> {
     for (step, script, path) in steps(batch) {
-        done(host, format!("{step} {path}"), &host.run(&sudo(script, &path, batch)).await?)?;
+        done(host, format!("{step} {path}"), &host.run(&sudo(host, script, &path, batch)).await?)?;
     }
     Ok(())
 }
@@ -65,8 +66,9 @@ pub fn may_act_as_root(account: &str) -> String {
     format!("a line `{account} ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets it")
 }
 
-fn sudo(script: &str, path: &str, batch: &Batch) -> Command {
-    let words = ["-n", "sh", "-c", &format!("{NEW}\n{script}"), "sh", path];
+fn sudo(host: &dyn Host, script: &str, path: &str, batch: &Batch) -> Command {
+    let account = host.known_uid().unwrap_or_default().to_string();
+    let words = ["-n", "sh", "-c", &format!("{NEW}\n{script}"), "sh", path, &account];
     Command { fence: batch.fence.clone(), ..Command::new("sudo").args(words).env("LC_ALL", "C") }
 }
 

@@ -83,7 +83,8 @@ attempt() {
 # Gives the lock back. For as long as anything of ours is on the host its token stays, so that it can be taken where
 # nothing more fits on the disk; otherwise locks that nobody holds leave nothing behind.
 give_back() {
-  if [ -d "$data/unitbee" ]; then
+  set -- "$data/unitbee"/*
+  if [ -e "$1" ]; then
     mv -f "$ours" "$lock/free"
   else
     rm -f "$ours" "$locks"/*/free

@@ -29,7 +29,7 @@ const UNKNOWN: u64 = 0;
 pub(super) struct Lock {
     folder: Utf8PathBuf,
     token: Utf8PathBuf,
-    /// What is there for as long as anything of ours is on this machine.
+    /// What holds something for as long as anything of ours is on this machine.
     ours: Utf8PathBuf,
 }
 
@@ -145,7 +145,8 @@ impl Guard for Held {}
 impl Drop for Held {
     fn drop(&mut self) {
         let Lock { folder, token, ours } = &self.0;
-        if ours.is_dir() {
+        let is_hidden = |name: &str| name.starts_with('.');
+        if ours.read_dir_utf8().into_iter().flatten().flatten().any(|entry| !is_hidden(entry.file_name())) {
             // Where this fails, the next one finds a token whose holder is dead.
             fs::rename(token, folder.join(FREE)).ok();
             return;
@@ -237,7 +238,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(folder.path()).unwrap();
         let first = lock(folder, &live_token("first"));
-        fs::create_dir(&first.ours).unwrap();
+        fs::create_dir_all(first.ours.join("store")).unwrap();
         assert_eq!(first.attempt().unwrap(), Ok(()));
         drop(Held(first));
         let names = || -> Vec<_> {
@@ -253,7 +254,7 @@ mod tests {
         let second = lock(folder, &live_token("second"));
         assert_eq!(second.attempt().unwrap(), Ok(()));
         assert_eq!(names(), [second.token.file_name().unwrap()]);
-        fs::remove_dir(&second.ours).unwrap();
+        fs::remove_dir(second.ours.join("store")).unwrap();
         drop(Held(second));
         assert!(!folder.join("u").exists());
     }
