@@ -3,6 +3,9 @@
 //! [`Host`] is the only place of the crate that starts a program, touches a file or opens a socket. Its
 //! primitives are batched, because at a distance every one of them costs a round trip: one [`Query`] reads
 //! everything a plan needs, one [`Batch`] carries every file of a change. A host knows nothing of services.
+//!
+//! Who changes a host takes its lock first. What is done under that [`Lease`] carries its [`Fence`], and the host refuses it
+//! once somebody else has the lock: a machine that was suspended in the middle of a change does not go on where it was.
 
 mod bsd;
 mod error;

@@ -1,12 +1,12 @@
 //! Changes that are killed, and what is left of them once the next one is done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use unitbee::host::{Base, Batch, Content, Fence, Host, HostError, HostPath, Put};
+use unitbee::host::{Base, Batch, Content, Fence, Host, HostError, HostPath, Put, change_as_root, stage_as_root};
 
 use crate::changes::{change, puts};
 use crate::world::{Far, World, alone, eventually, listing, taken};
@@ -151,5 +151,49 @@ fn of_a_unitbee_of_this_machine_that_was_killed_nothing_is_left() {
             let lock = world.home().join(".local/state/unitbee/lock");
             eventually("it is free", || listing(&lock).keys().any(|name| name.ends_with("/free"))).await;
         }
+    });
+}
+
+/// Files that are root's are staged under names that hold the account's number: others may be at work beside it.
+#[test]
+fn of_files_that_are_roots_nothing_is_left() {
+    alone("leftovers::of_files_that_are_roots_nothing_is_left", async |mut world| {
+        let bin = world.folder.join("bin");
+        world.program("bin/sudo", "shift\nexec \"$@\"\n");
+        world.program("bin/chown", "");
+        let path = format!("{bin}:/usr/bin:/bin");
+        let far = world.ssh_to(&Far { path: Some(&path), ..Far::default() });
+        let (lease, seen) = taken(&far, "ann").await;
+        let uid = seen.facts.uid;
+        for name in [format!(".unitbee.{uid}@dead"), format!(".unitbee.{uid}7@other"), "gone.plist".to_owned()] {
+            world.file(&format!("daemons/{name}"), "");
+        }
+        let daemons = world.folder.join("daemons");
+        let put = |name: &str| crate::changes::put(daemons.join(name), 0o644, name);
+        let batch = Batch {
+            removes: vec![crate::changes::at(daemons.join("gone.plist"))],
+            fence: Some(lease.fence().clone()),
+            ..puts([put("a.plist"), put("b.plist")])
+        };
+        stage_as_root(far.as_ref(), &batch).await.unwrap();
+        let staged: Vec<_> = listing(&daemons).into_keys().collect();
+        let [a, b, other] = ["@a", "@b", "7@other"].map(|rest| format!(".unitbee.{uid}{rest}"));
+        assert_eq!(
+            staged.into_iter().collect::<BTreeSet<_>>(),
+            BTreeSet::from([a, b, other.clone(), "gone.plist".into()])
+        );
+        change_as_root(far.as_ref(), &batch).await.unwrap();
+        let found = listing(&daemons);
+        assert_eq!(
+            (found.len(), found["a.plist"].as_str(), found["b.plist"].as_str()),
+            (3, "644 a.plist", "644 b.plist")
+        );
+        assert!(found.contains_key(&other));
+
+        fs::remove_dir_all(world.home().join(".local/state/unitbee/lock")).unwrap();
+        for done in [stage_as_root(far.as_ref(), &batch).await, change_as_root(far.as_ref(), &batch).await] {
+            assert!(matches!(done, Err(HostError::LockLost { .. })), "{done:?}");
+        }
+        assert_eq!(listing(&daemons), found);
     });
 }
