@@ -4,6 +4,7 @@
 //! touches neither files nor the environment. Reading has two steps: `written` takes the TOML apart into the
 //! tables and keys that exist (they are the JSON schema's as well), `expand` makes units of them.
 
+mod build;
 mod clash;
 mod expand;
 mod flags;

@@ -256,27 +256,6 @@ schema!(Instances, generator => {
     ] })
 });
 
-impl Read for Build {
-    const WANTED: &'static str = "a string or a list";
-    const EXAMPLE: &'static str = "a shell command in quotes, or a list of a program and its arguments";
-
-    fn read(value: &DeValue<'_>, span: &Span, problems: &mut Problems<'_>) -> Option<Self> {
-        match value {
-            DeValue::String(_) => String::read(value, span, problems).map(Self::Shell),
-            DeValue::Array(_) => {
-                let list = List::<String>::read(value, span, problems)?;
-                Some(Self::Program(list.iter().map(|word| word.value.clone()).collect()))
-            }
-            _ => Self::mistyped(value, span, problems),
-        }
-    }
-}
-
-schema!(Build, _ => json_schema!({ "oneOf": [
-    { "type": "string" },
-    { "type": "array", "minItems": 1, "items": { "type": "string" } },
-] }));
-
 /// How many instances are replaced at a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parallel(pub(super) u32);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::super::build;
 use super::super::overrides::{instead_of_launchd, instead_of_systemd, is_systemd_key};
 use super::super::problem::Problems;
 use super::super::read::{At, Entry, Map};
@@ -29,7 +30,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(written: &written::Service, problems: &mut Problems<'_>) -> Self {
         Self {
-            build: build(&written.build, problems),
+            build: build::checked(&written.build, problems),
             secrets: secrets(written, problems),
             limits: limits(&written.limits, problems),
             restart: restart(&written.restart, problems),
@@ -59,18 +60,6 @@ fn parallel(written: &Entry<Parallel>, problems: &mut Problems<'_>) -> Option<u3
         problems.add(span, "invalid number 0: no instance would ever be replaced", help);
     }
     Some(*number)
-}
-
-fn build(build: &Entry<Build>, problems: &mut Problems<'_>) -> Option<Build> {
-    let at = build.at()?;
-    let first = match &at.value {
-        Build::Shell(line) => Some(line),
-        Build::Program(words) => words.first(),
-    };
-    if first.is_none_or(|first| first.trim().is_empty()) {
-        problems.add(&at.span, "the build command is empty", "leave `build` out where nothing is built");
-    }
-    Some(at.value.clone())
 }
 
 /// Reads the name of a variable.
