@@ -1,9 +1,11 @@
 //! The manifest: what is read, what is complained about and how, and that the schema says the same.
 
+use std::time::Duration;
+
 use camino::Utf8Path;
 use proptest::prelude::*;
 use unitbee::service::manifest::{self, Diagnostics, HostWork, Manifest};
-use unitbee::service::spec::{Build, Program, Scope, UnitSpec};
+use unitbee::service::spec::{Build, Health, Program, Scope, UnitSpec};
 
 const HELLO: &str = include_str!("../examples/hello.toml");
 const LLM: &str = include_str!("../examples/llm.toml");
@@ -38,6 +40,20 @@ fn the_examples_are_right() {
     assert_eq!(selected(&hello, &[], &[]), ["localhost (localhost): hello-main"]);
 
     insta::assert_snapshot!(serde_json::to_string_pretty(&right(LLM).units[1].spec).unwrap());
+}
+
+#[test]
+fn health_needs_no_url() {
+    let health = |keys: &str| {
+        let manifest = right(&format!("[service.a]\ncommand = ['a']\n{keys}\n"));
+        manifest.units[0].spec.health.clone()
+    };
+    assert_eq!(health(""), None);
+    assert_eq!(health("health = {}"), Some(Health::default()));
+    let span = Duration::from_secs(5);
+    assert_eq!(health("health.healthy_for = '5s'"), Some(Health { healthy_for: span, ..Health::default() }));
+    let with_url = health("health.url = 'http://127.0.0.1:80/'").unwrap();
+    assert_eq!((with_url.within, with_url.healthy_for), (Health::WITHIN, Health::ANSWERING_FOR));
 }
 
 #[test]

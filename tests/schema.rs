@@ -87,7 +87,7 @@ const KNOWABLE: &[&str] = &[
     "restart = { max_delay = -1 }",
     "restart = { give_up_after = 'never' }",
     "restart = { give_up_after = 4294967296 }",
-    "health = {}",
+    "health = { expect = 'ok' }",
     "health = { url = 'localhost:8080' }",
     "health = { url = 'http://x', expect = '' }",
     "health = { url = 'http://x', within = '10 fortnights' }",

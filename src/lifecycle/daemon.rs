@@ -273,9 +273,6 @@ impl DaemonManager {
     }
 }
 
-/// What defines a unit, where something does.
-type UnitFile = Option<(UnitFileKind, FileFound)>;
-
 /// What is recorded of a unit, and whose it is.
 type Found = (Option<Record>, Ownership);
 
@@ -292,9 +289,7 @@ async fn connect(
     let mut answers = observation.answers.into_iter();
     let (choice, files) = SupervisorKind::read_files(facts, requested, units.len(), &mut answers);
     let supervisor = Supervisor::connect_by(approach, Arc::clone(host), facts, choice.manager).await?;
-    let found = |((unit, file), answer): ((&String, UnitFile), Answer)| {
-        let record = if let Answer::File(Some(file)) = answer { Record::parse(&file.content).ok() } else { None };
-        (record, Ownership::of(unit, choice.manager, file.as_ref(), facts))
-    };
-    Ok((supervisor, units.iter().zip(files).zip(answers).map(found).collect()))
+    let owners = units.iter().zip(&files).map(|(unit, file)| Ownership::of(unit, choice.manager, file.as_ref(), facts));
+    let record = |answer| if let Answer::File(Some(file)) = answer { Record::parse(&file.content).ok() } else { None };
+    Ok((supervisor, answers.map(record).zip(owners).collect()))
 }

@@ -233,3 +233,25 @@ pub enum Scope {
     /// The machine's (macOS: a `LaunchDaemon` with `UserName`).
     System,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What older versions have written into the records on hosts.
+    #[test]
+    fn health_of_older_records_is_read() {
+        let time = r#"{ "secs": 60, "nanos": 0 }"#;
+        let text = format!(
+            r#"{{ "url": "http://127.0.0.1:8080/health", "expect": null, "within": {time}, "healthy_for": {time} }}"#
+        );
+        let read: Option<Health> = serde_json::from_str(&text).unwrap();
+        let health = read.unwrap();
+        assert_eq!(health.url.as_ref().map(HttpUrl::as_str), Some("http://127.0.0.1:8080/health"));
+        assert_eq!(health.within, Duration::from_mins(1));
+        let written = serde_json::to_value(&health).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(&text).unwrap(), "and written as it was");
+        let read: Option<Health> = serde_json::from_str("null").unwrap();
+        assert_eq!(read, None);
+    }
+}

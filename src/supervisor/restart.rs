@@ -50,6 +50,7 @@ pub struct RestartOrder {
     unit: String,
     host: String,
     insurance: bool,
+    explain: fn(&str) -> String,
     words: UnboundedSender<&'static str>,
     answers: BufReader<Box<dyn AsyncRead + Send + Sync + Unpin>>,
     _beats: AbortOnDropHandle<()>,
@@ -79,6 +80,8 @@ pub(super) struct Parts<'a> {
     pub(super) args: Vec<String>,
     /// Whether it is only for when we go away.
     pub(super) insurance: bool,
+    /// Makes words for people of the line in which the supervisor says why it did not start the unit.
+    pub(super) explain: fn(&str) -> String,
 }
 
 impl RestartOrder {
@@ -98,6 +101,7 @@ impl RestartOrder {
             unit: parts.unit.to_owned(),
             host: host.name().to_owned(),
             insurance: parts.insurance,
+            explain: parts.explain,
             words,
             answers: BufReader::new(pipe.stdout),
             _beats: beats,
@@ -136,7 +140,7 @@ impl RestartOrder {
         }
         let said = printable(&said);
         let line = said.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("See "));
-        let failure = failed.then(|| line.map_or_else(|| format!("exit code {code}"), str::to_owned));
+        let failure = failed.then(|| line.map_or_else(|| format!("exit code {code}"), self.explain));
         Ok(Restarted { killed: killed == "1", failure })
     }
 

@@ -113,7 +113,16 @@ impl Runner {
             unit.to_owned(),
             patience.to_string(),
         ];
-        let parts = Parts { unit, script: &restart::RUNNER, env: Vec::new(), term, old, args, insurance: false };
+        let parts = Parts {
+            unit,
+            script: &restart::RUNNER,
+            env: Vec::new(),
+            term,
+            old,
+            args,
+            insurance: false,
+            explain: start_failure,
+        };
         RestartOrder::give(self.host.as_ref(), parts).await
     }
 
@@ -220,7 +229,7 @@ fn said(output: &Output) -> String {
 }
 
 /// Why a start failed: what the program says, with an exit code in the words that status has for it.
-pub(super) fn start_failure(words: &str) -> String {
+fn start_failure(words: &str) -> String {
     let code = words.strip_prefix("exited with code ").and_then(|code| code.parse().ok());
     code.map_or_else(|| words.to_owned(), reason::exit)
 }

@@ -48,7 +48,7 @@ fn by_systemd(bench: &Bench) {
 
 fn by_the_runner(bench: &Bench) {
     refused(bench, ": >$path", "true", &["is empty", "hint: `unitbee apply web-main`"]);
-    refused(bench, "rm $path", "true", &["is not there"]);
+    refused(bench, "rm $path", "true", &["is not installed"]);
     refused(bench, "echo 'if (' >>$path", "true", &["cannot be read"]);
     let program = "$(sed -n 's/^program=//p' /tmp/kept)";
     refused(bench, &format!("chmod -x {program}"), &format!("chmod +x {program}"), &["cannot be executed"]);

@@ -54,6 +54,7 @@ command = {command}
 #restart = {{ when = "on-failure", delay = "1s", max_delay = "1min", give_up_after = 10 }}
 
 # Answered with 2xx by a healthy service, as its host sees it; with several instances, at http://127.0.0.1:{{port}}/….
+# Without `url` a service is healthy that runs for as long as `healthy_for` says, 1.5 s by default.
 #health = {{ url = "http://127.0.0.1:8080/health", within = "60s", healthy_for = "2s" }}
 
 # How it is ended: POST to the URL, after `drain` TERM, after `term` KILL.

@@ -206,7 +206,16 @@ impl Launchd {
         let targets = seen.look.loaded(unit).into_iter().map(|one| one.target);
         let args = [load, log, place.domain, label, place.path, note].into_iter().chain(targets).collect();
         let term = Duration::ZERO;
-        let parts = Parts { unit, script: &restart::LAUNCHD, env: Vec::new(), term, old: &[], args, insurance: true };
+        let parts = Parts {
+            unit,
+            script: &restart::LAUNCHD,
+            env: Vec::new(),
+            term,
+            old: &[],
+            args,
+            insurance: true,
+            explain: str::to_owned,
+        };
         RestartOrder::give(self.host.as_ref(), parts).await
     }
 

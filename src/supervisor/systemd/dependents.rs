@@ -80,7 +80,8 @@ impl Systemd {
             ("SYSTEMD_COLORS", "0".to_owned()),
         ];
         let args = [names::service(unit)].into_iter().chain(dependents.iter().cloned()).collect();
-        let parts = Parts { unit, script: &restart::SYSTEMD, env, term, old, args, insurance: false };
+        let parts =
+            Parts { unit, script: &restart::SYSTEMD, env, term, old, args, insurance: false, explain: str::to_owned };
         RestartOrder::give(self.host.as_ref(), parts).await
     }
 }
