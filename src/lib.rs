@@ -32,6 +32,7 @@
 //! - What runs gets the arguments and the environment that the manifest names, byte for byte, or the manifest is refused.
 //! - Nothing on a host is ever half-written: programs and releases are new files, and the unit file, renamed into place
 //!   last, is the switch.
+//! - Whatever becomes of unitbee or the network while a service is replaced, the host finishes alone, and the service runs.
 //! - A file that unitbee did not write is never changed or removed.
 //! - An apply that changes nothing writes nothing, reloads nothing, restarts nothing.
 //! - Secrets are in one file of mode 0600 and in the environment of the process, and nowhere else.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
 use tokio::time::Instant;
 
 use super::error::LifecycleError;
@@ -48,11 +49,14 @@ impl Service<'_> {
     pub async fn replace(&self, old: &Stop) -> Result<(Stopped, Launch), LifecycleError> {
         let before = self.installed().await?;
         let begun = Instant::now();
-        let old_processes = self.supervisor.processes(self.unit).await.map_err(self.failed("list the processes of"))?;
+        // Questions and checks only, which do not wait for each other.
+        let (old_processes, (), (), dependents) = tokio::try_join!(
+            self.supervisor.processes(self.unit).map_err(self.failed("list the processes of")),
+            self.supervisor.prepare_start(self.unit).map_err(self.failed("start")),
+            self.supervisor.prepare_stop(&before).map_err(self.failed("stop")),
+            self.supervisor.dependents(self.unit).map_err(self.failed("list what depends on")),
+        )?;
         refuse_own(self.host, self.unit, &old_processes)?;
-        self.supervisor.prepare_start(self.unit).await.map_err(self.failed("start"))?;
-        self.supervisor.prepare_stop(&before).await.map_err(self.failed("stop"))?;
-        let dependents = self.supervisor.dependents(self.unit).await.map_err(self.failed("list what depends on"))?;
         let runs = is_alive(&before) || !old_processes.is_empty();
         if !runs && !matches!(before.state, State::Backoff { .. }) {
             let stopped = Stopped { by: StoppedBy::Already, elapsed: begun.elapsed(), note: None };

@@ -344,17 +344,6 @@ impl Supervisor {
         }
     }
 
-    /// Stops a unit and starts it again, or just starts it; waits at most `deadline`.
-    pub async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
-        if let Self::Systemd(systemd) = self {
-            return systemd.restart(unit, deadline).await;
-        }
-        match self.stop(unit, deadline).await? {
-            JobResult::Done => self.start(unit, deadline).await,
-            other => Ok(other),
-        }
-    }
-
     /// Has a unit read its configuration again, without a new process; waits at most `deadline`.
     pub async fn reload(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         match self {

@@ -9,6 +9,9 @@ use super::target::Manager;
 use super::truth::Stamp;
 
 pub(crate) fn subject(bench: &Bench) {
+    if bench.target.manager == Manager::Systemd {
+        leaves_a_unit_of_the_distribution_alone(bench);
+    }
     bench.project.write("unitbee.toml", web(&[], ""));
     leaves_a_foreign_unit_alone(bench);
     bench.unitbee(&["apply"]).exits(0);
@@ -20,6 +23,15 @@ pub(crate) fn subject(bench: &Bench) {
 
 fn files(bench: &Bench) -> BTreeMap<String, Stamp> {
     bench.home().into_iter().filter(|(_, stamp)| !stamp.is_folder).collect()
+}
+
+fn leaves_a_unit_of_the_distribution_alone(bench: &Bench) {
+    let text = "[service.systemd]\ncommand = [\"/bin/sleep\", \"1\"]\ninstances = { tmpfiles-clean = {} }\n";
+    bench.project.write("unitbee.toml", text);
+    let words = "systemd-tmpfiles-clean.service was not written by it";
+    for verb in ["start", "stop", "enable"] {
+        bench.unitbee(&[verb]).exits(1).says("is not managed by unitbee: /").says(words);
+    }
 }
 
 fn leaves_a_foreign_unit_alone(bench: &Bench) {

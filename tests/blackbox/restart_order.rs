@@ -2,9 +2,14 @@
 //! the service is up again without any further command.
 
 use std::fmt::Write;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use rustix::process::Signal;
+use unitbee::host::{self, Options};
+use unitbee::lifecycle::{DaemonManager, StoppedBy};
+use unitbee::service::spec::Stop;
 
 use super::bench::Bench;
 use super::lab::lab;
@@ -27,6 +32,10 @@ pub(crate) fn subject(bench: &Bench) {
     if bench.target.manager == Manager::Systemd {
         what_depends_on_it_comes_back(bench, BY_URL);
         what_depends_on_it_comes_back(bench, r#"{ term = "5s" }"#);
+        if bench.target.reach == Reach::Ssh {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            runtime.block_on(it_is_done_in_steps(bench));
+        }
         bench.unitbee(&["uninstall"]).exits(0);
     }
     // It takes a moment to answer, and with that to exit.
@@ -79,6 +88,36 @@ fn what_depends_on_it_comes_back(bench: &Bench, stop: &str) {
         assert_ne!(bench.running(unit), before, "{unit} is restarted with {stop}");
     }
     assert_eq!(bench.pid("down-main"), None, "what was down before stays so");
+}
+
+async fn it_is_done_in_steps(bench: &Bench) {
+    let config = Utf8PathBuf::from_path_buf(bench.host.ssh_config.clone()).unwrap();
+    let options = Options { ssh_config: Some(config), ..Options::default() };
+    let host = host::open(&bench.host.name, &bench.host.name, &options);
+    let web = DaemonManager::open(host, "web-main").await.unwrap();
+    let service = web.owned().await.unwrap();
+    let pid = bench.running("web-main");
+
+    let (stopped, launch) = service.replace(&Stop::default()).await.unwrap();
+    assert_eq!(stopped.by, StoppedBy::Term);
+    assert!(launch.before.is_some() && launch.pid.is_some_and(|new| new != pid), "{launch:?}");
+    let mut dependents = launch.dependents.clone();
+    dependents.sort();
+    let active = ["bound-main.service", "far-main.service", "part-main.service", "requiring-main.service"];
+    assert_eq!(dependents, active);
+    let seen = Mutex::new(Vec::new());
+    let started = service.gate(&launch, &|words| seen.lock().unwrap().push(words.to_owned())).await.unwrap();
+    assert_eq!(started.pid, launch.pid, "{:?}", seen.lock().unwrap());
+
+    // A release that fails takes those down that are bound to it; the one before brings them back.
+    bench.sh("systemctl --user stop web-main");
+    assert_eq!(bench.pid("bound-main"), None);
+    let launch = service.launch().await.unwrap();
+    service.gate(&launch, &|_| {}).await.unwrap();
+    service.restore(&dependents).await.unwrap();
+    for unit in active {
+        bench.running(unit.trim_end_matches(".service"));
+    }
 }
 
 fn is_up_again_after_a_kill(bench: &Bench, habits: &str, stop: &str) {

@@ -42,7 +42,8 @@ async fn a_watch_that_nobody_asks() {
     let supervisor = site.connect().await.unwrap();
     let mut watch = supervisor.watch("ok").await.unwrap();
     for _ in 0..40 {
-        assert_eq!(supervisor.restart("ok", PATIENCE).await.unwrap(), JobResult::Done);
+        assert_eq!(supervisor.stop("ok", PATIENCE).await.unwrap(), JobResult::Done);
+        assert_eq!(supervisor.start("ok", PATIENCE).await.unwrap(), JobResult::Done);
     }
     assert!(watch.changed(PATIENCE).await, "forty restarts are a change");
     // The last of them may still be on its way.

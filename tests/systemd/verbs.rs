@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use unitbee::host::process::Signal;
-use unitbee::supervisor::{JobResult, Refusal, State, Supervisor, SupervisorError, Transport, Unseen, Whom};
+use unitbee::supervisor::{JobResult, Refusal, Restarted, State, Supervisor, SupervisorError, Transport, Unseen, Whom};
 
 use crate::site::{PATIENCE, Site, until};
 
@@ -124,7 +124,10 @@ impl Verbs<'_> {
 
         assert_eq!(self.start("ok").await, JobResult::Done, "a second start changes nothing");
         assert_eq!(self.supervisor.status_of("ok").await.unwrap().invocation, first.invocation);
-        assert_eq!(self.supervisor.restart("ok", PATIENCE).await.unwrap(), JobResult::Done);
+        let order = self.supervisor.order_restart("ok", &[pid], PATIENCE, &[]).await.unwrap();
+        assert_eq!(self.supervisor.status_of("ok").await.unwrap().pid, first.pid, "it is only ordered");
+        let restarted = order.carry_out(PATIENCE).await.unwrap();
+        assert_eq!(restarted, Restarted { killed: false, failure: None });
         let second = self.supervisor.status_of("ok").await.unwrap();
         assert!(second.pid != first.pid && second.invocation != first.invocation, "{second:?}");
 

@@ -8,7 +8,6 @@ use crate::supervisor::{Refusal, SupervisorError, Unseen};
 pub(super) enum Verb {
     Start,
     Stop,
-    Restart,
     Reload,
 }
 
@@ -18,7 +17,6 @@ impl Verb {
         match self {
             Self::Start => "start",
             Self::Stop => "stop",
-            Self::Restart => "restart",
             Self::Reload => "reload",
         }
     }
@@ -28,7 +26,6 @@ impl Verb {
         match self {
             Self::Start => "StartUnit",
             Self::Stop => "StopUnit",
-            Self::Restart => "RestartUnit",
             Self::Reload => "ReloadUnit",
         }
     }

@@ -160,10 +160,6 @@ impl Systemd {
         }
     }
 
-    pub(super) async fn restart(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
-        self.run_job(Verb::Restart, unit, deadline).await
-    }
-
     pub(super) async fn reload(&self, unit: &str, deadline: Duration) -> Result<JobResult, SupervisorError> {
         self.run_job(Verb::Reload, unit, deadline).await
     }
