@@ -50,9 +50,11 @@ fn by_the_runner(bench: &Bench) {
     refused(bench, ": >$path", "true", &["is empty", "hint: `unitbee apply web-main`"]);
     refused(bench, "rm $path", "true", &["is not installed"]);
     refused(bench, "echo 'if (' >>$path", "true", &["cannot be read"]);
-    let program = "$(sed -n 's/^program=//p' /tmp/kept)";
-    refused(bench, &format!("chmod -x {program}"), &format!("chmod +x {program}"), &["cannot be executed"]);
-    refused(bench, &format!("mv {program} /tmp/away"), &format!("mv /tmp/away {program}"), &["is not there"]);
+    let program = "eval \"$(grep ^program= /tmp/kept)\"";
+    let (spoil, mend) = (format!("{program}; chmod -x $program"), format!("{program}; chmod +x $program"));
+    refused(bench, &spoil, &mend, &["cannot be executed"]);
+    let (spoil, mend) = (format!("{program}; mv $program /tmp/away"), format!("{program}; mv /tmp/away $program"));
+    refused(bench, &spoil, &mend, &["is not there", "hint: `unitbee apply web-main`"]);
 }
 
 fn by_launchd(bench: &Bench) {
