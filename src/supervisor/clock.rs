@@ -1,6 +1,6 @@
 //! The time by which a host tells times.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 use crate::host::Facts;
 

@@ -1,6 +1,8 @@
 //! Looking out for changes where the supervisor can call nobody: by looking again and again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::launchd::Launchd;
 use super::runner::Runner;
