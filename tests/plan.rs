@@ -522,6 +522,15 @@ fn a_unit_that_is_down_is_started_and_one_that_loops_is_replaced() {
 }
 
 #[test]
+fn a_unit_that_is_being_stopped_does_not_count_as_running() {
+    let mut world = World::new();
+    let wanted = wanted("", "1", "s");
+    world.apply(&world.plan(&wanted, false).unwrap());
+    world.status.get_mut("w-a").unwrap().state = State::Stopping;
+    assert_eq!(launches(&world.plan(&wanted, false).unwrap()), ["restart w-a: it is stopping"]);
+}
+
+#[test]
 fn what_the_manager_remembers_of_a_unit_without_a_file_does_not_count() {
     let mut world = World::new();
     let wanted = wanted("", "1", "s");

@@ -61,6 +61,12 @@ impl Journal {
     /// The format that this version writes and reads.
     pub const VERSION: u32 = 1;
 
+    /// Whether the change is about a unit.
+    #[must_use]
+    pub fn is_about(&self, unit: &str) -> bool {
+        self.units.iter().any(|entry| entry.unit == unit)
+    }
+
     /// Asks for the journals of all machines that share the folder.
     #[must_use]
     pub fn ask() -> Ask {

@@ -56,6 +56,12 @@ pub fn claims() -> HostPath {
     HostPath::new(Base::State, "unitbee/claims")
 }
 
+/// Who supervises one unit: that of a runner which was killed stays.
+#[must_use]
+pub fn claim(unit: &str) -> HostPath {
+    HostPath::new(Base::State, format!("unitbee/claims/{unit}"))
+}
+
 /// The logs of all units, where the supervisor writes files.
 #[must_use]
 pub fn logs() -> HostPath {

@@ -119,6 +119,7 @@ fn files(unit: &Leaving) -> Vec<HostPath> {
     let mut files: Vec<HostPath> =
         unit.definitions().filter(|kind| !kind.needs_root()).map(|kind| kind.path(name)).collect();
     files.extend([layout::record(name), layout::damaged_record(name), layout::log(name), layout::cgroup_link(name)]);
+    files.push(layout::claim(name));
     files.extend(unit.job_logs.iter().map(|log| layout::in_logs(log)));
     files.push(layout::unit(name));
     // systemd takes away the link of a unit only as long as that has a file.

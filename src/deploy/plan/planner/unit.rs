@@ -226,14 +226,19 @@ impl<'a> Planner<'a> {
         let is = || format!("it is {}", status.state);
         unit.launch = match &status.state {
             State::Stopped | State::Failed { .. } => launch(false, why.unwrap_or_else(is)),
-            State::Backoff { .. } => launch(true, why.unwrap_or_else(is)),
+            // Whoever began to stop it may be gone: nobody else starts it again.
+            State::Backoff { .. } | State::Stopping => launch(true, why.unwrap_or_else(is)),
             State::Running { .. } if status.unsupervised => {
                 launch(true, why.unwrap_or_else(|| "its runner has died".to_owned()))
             }
-            State::Running { .. } | State::Starting | State::Stopping => {
+            State::Running { .. } | State::Starting => {
                 let is_loaded_old = status.needs_reload && !self.reloads();
                 let also = || status.other_domains.first();
+                // A manager that had not read the new file yet may have started it again by the old one since.
+                let is_torn =
+                    || !is_proven && self.observed.journal.as_ref().is_some_and(|it| it.is_about(desired.unit()));
                 why.or_else(|| is_old().then(|| "it runs an older release".to_owned()))
+                    .or_else(|| is_torn().then(|| "a change of it was left unfinished".to_owned()))
                     .or_else(|| is_loaded_old.then(|| "launchd has loaded another definition".to_owned()))
                     .or_else(|| also().map(|other| format!("launchd has it twice, also as {other}")))
                     .and_then(|why| launch(true, why))
