@@ -82,7 +82,7 @@ pub enum LifecycleError {
         source: GateError,
     },
     /// It was running and no longer is: something failed between its stop and its start.
-    #[error("{}; {unit} is down", told(cause))]
+    #[error("{}; {unit} is down", with_causes(cause))]
     Down {
         /// Unit.
         unit: String,
@@ -110,7 +110,9 @@ impl LifecycleError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotInstalled { unit, .. } => Some(format!("`unitbee apply {unit}` installs it")),
-            Self::Foreign { .. } => Some("the tools that wrote the file manage the unit".to_owned()),
+            Self::Foreign { path, .. } => {
+                Some(format!("rename the service, or move {path} away and `unitbee apply`, if unitbee is to manage it"))
+            }
             Self::Dependents { dependents, host, .. } => Some(format!(
                 "`systemctl --user status {}` on {host} shows why",
                 dependents.first().map_or("", String::as_str)
@@ -135,7 +137,7 @@ impl LifecycleError {
 }
 
 /// An error with its causes in one line.
-fn told(error: &LifecycleError) -> String {
+fn with_causes(error: &LifecycleError) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     causes.map(ToString::to_string).fold(error.to_string(), |told, cause| match joined(&told, &cause) {
         Some(both) => both,

@@ -249,7 +249,9 @@ fn its_file_was_changed_by_hand(bench: &Bench) {
         ("sed -i s/com.rbee.web-main/com.rbee.other/", "its Label is not com.rbee.web-main", "`unitbee apply --take`"),
         ("sed -i s/ProgramArguments/Arguments/", "it names no program", "`unitbee apply --take`"),
         ("sed -i s/Aqua/Moon/", "it is not for sessions of type Aqua", "`unitbee apply --take`"),
-        ("sed -i 1,5d", "it is no property list", "`mv /home/bee/Library/LaunchAgents/"),
+        // With it goes the mark by which it is known as ours.
+        ("sed -i 1,5d", "is not managed by unitbee", "move /home/bee/Library/LaunchAgents/"),
+        ("sed -i 6,9d", "it is no property list", "`unitbee apply --take`"),
         ("chmod 666", "others may write it", "`chmod 644 "),
         ("rm", "it is not there", "`unitbee apply`"),
     ];

@@ -122,7 +122,7 @@ fn memory_holds(bench: &Bench) {
     assert!(are_told(&lives), "{lives:#?}");
     assert_eq!(bench.property(GREEDY.unit, "Result"), "oom-kill");
 
-    let reason = "out of memory (oom-kill)";
+    let reason = "was killed: out of memory (oom-kill)";
     bench.unitbee(&["status"]).exits(3).says(&format!("failed ({reason}")).hides("limit-not-effective");
     let status = status(bench, &GREEDY, 3);
     assert_eq!(status["state"], "failed", "{status:#}");
