@@ -62,23 +62,34 @@ impl Service<'_> {
             let stopped = Stopped { by: StoppedBy::Already, elapsed: begun.elapsed(), note: None };
             return Ok((stopped, self.launch_from(before, dependents).await?));
         }
-        let order = self.supervisor.order_restart(self.unit, &old_processes, old.term, &dependents).await;
-        let order = order.map_err(self.failed("restart"))?;
-        let (mut stopped, start) = if order.is_insurance() {
+        let order = || async {
+            let order = self.supervisor.order_restart(self.unit, &old_processes, old.term, &dependents).await;
+            order.map_err(self.failed("restart"))
+        };
+        let mut first = order().await?;
+        let (mut stopped, start) = if first.is_insurance() {
             let stopped = match graceful_shutdown(self.host, self.supervisor, self.unit, old).await {
                 Ok(stopped) => stopped,
                 Err(error) => {
-                    order.withdraw().await;
+                    first.withdraw().await;
                     return Err(self.or_down(error.into()).await);
                 }
             };
             let start = self.start_job().await;
-            order.withdraw().await;
+            first.withdraw().await;
             (stopped, start)
         } else {
-            let asked = ask_to_exit(self.host, self.supervisor, self.unit, &before, old).await;
-            let (by_url, note) = asked.map_err(self.failed("stop"))?;
-            let done = order.carry_out(old.term + AFTER_KILL + START).await.map_err(self.failed("restart"))?;
+            let (mut by_url, mut note) = (false, None);
+            if first.is_pending().await {
+                let asked = ask_to_exit(self.host, self.supervisor, self.unit, &before, old).await;
+                (by_url, note) = asked.map_err(self.failed("stop"))?;
+            }
+            let deadline = old.term + AFTER_KILL + START;
+            let mut done = first.carry_out(deadline).await.map_err(self.failed("restart"))?;
+            if done.alone && old.url.is_some() {
+                // The new run may have got the request that was meant for the old one.
+                done = order().await?.carry_out(deadline).await.map_err(self.failed("restart"))?;
+            }
             let by = match (done.killed, by_url) {
                 (true, _) => StoppedBy::Kill,
                 (false, true) => StoppedBy::Url,

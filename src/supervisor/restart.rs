@@ -62,6 +62,9 @@ pub struct RestartOrder {
 pub struct Restarted {
     /// Whether something of the old run had to be killed.
     pub killed: bool,
+    /// Whether the host did it without us: we were silent for too long, stopped by a signal or cut off. What we have told the
+    /// unit since then was heard by its new run.
+    pub alone: bool,
     /// Why it was not started, in the supervisor's words.
     pub failure: Option<String>,
 }
@@ -120,6 +123,11 @@ impl RestartOrder {
         self.insurance
     }
 
+    /// Tells whether the host has not begun to carry it out by itself, as far as we have heard.
+    pub async fn is_pending(&mut self) -> bool {
+        timeout(Duration::ZERO, self.answers.fill_buf()).await.is_err()
+    }
+
     /// Has the order carried out and waits for it, at most `deadline`. The host goes on after that.
     pub async fn carry_out(mut self, deadline: Duration) -> Result<Restarted, SupervisorError> {
         self.words.send("go\n").ok();
@@ -129,7 +137,9 @@ impl RestartOrder {
             return Err(SupervisorError::unanswered(&self.host, "restart", detail));
         };
         let mut fields = head.split(' ');
-        let (Some("end"), Some(code), Some(killed)) = (fields.next(), fields.next(), fields.next()) else {
+        let (Some("end"), Some(code), Some(killed), Some(word)) =
+            (fields.next(), fields.next(), fields.next(), fields.next())
+        else {
             return Err(self.unanswered(&head));
         };
         let failed = code != "0";
@@ -141,7 +151,7 @@ impl RestartOrder {
         let said = printable(&said);
         let line = said.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("See "));
         let failure = failed.then(|| line.map_or_else(|| format!("exit code {code}"), self.explain));
-        Ok(Restarted { killed: killed == "1", failure })
+        Ok(Restarted { killed: killed == "1", alone: word != "go", failure })
     }
 
     /// Takes the order back: all that it was for is done.

@@ -45,7 +45,8 @@ kill_late() {
   ! kill_old || exit 9
 }
 
-# Carries the order out and says how that went: an exit code, whether something was killed, and what was said.
+# Carries the order out and says how that went: an exit code, whether something was killed, the word for which it was done,
+# and what was said.
 carry_out() {
   kill_late >/dev/null 2>&1 &
   late=$!
@@ -59,7 +60,7 @@ carry_out() {
   fi
   wait "$late"
   [ $? -ne 9 ] || killed=1
-  printf 'end %s %s\n%s\n' "$code" "$killed" "$said"
+  printf 'end %s %s %s\n%s\n' "$code" "$killed" "$word" "$said"
 } 2>/dev/null
 
 exec 3<&0 </dev/null

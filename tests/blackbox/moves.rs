@@ -111,7 +111,7 @@ fn to_the_runner_and_back(bench: &Bench) {
     with(&["plan"])
         .exits(2)
         .says("stop web-main and take it away from systemd")
-        .says("under the runner, because it was asked for");
+        .says("under the runner, because it was requested");
     with(&["apply"]).exits(0).says("stopped web-main by its shutdown URL").says("web-main is healthy after");
     let second = only(bench, first);
     assert_eq!(bench.sh(&format!("ls {unit} 2>/dev/null || true")), "", "systemd has it too");

@@ -41,6 +41,10 @@ pub(crate) fn subject(bench: &Bench) {
     // It takes a moment to answer, and with that to exit.
     is_up_again_after_a_kill(bench, r#", "--slow", "200""#, BY_URL);
     if bench.target.reach == Reach::Ssh {
+        // It exits long after it was asked, when nobody is there any more who would start it again.
+        let stop = r#"{ url = "http://127.0.0.1:8080/v1/shutdown", drain = "30s", term = "5s" }"#;
+        bench.project.write("unitbee.toml", manifest(r#", "--shutdown", "late""#, stop));
+        bench.unitbee(&["apply"]).exits(0);
         is_up_again_when_unitbee_is_silent(bench);
         is_up_again_when_the_network_is_gone(bench);
     }
@@ -154,7 +158,7 @@ fn is_up_again_when_the_network_is_gone(bench: &Bench) {
 
 /// Tells whether the host has an order that it has not carried out.
 fn is_ordered(bench: &Bench) -> bool {
-    !bench.root("pgrep -f carry_ou[t] || true").is_empty()
+    !bench.root("grep -ls 'carry_ou[t]' /proc/[0-9]*/cmdline || true").is_empty()
 }
 
 fn is_whole(bench: &Bench, within: Duration, what: &str) {

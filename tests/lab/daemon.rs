@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! daemon --port N [--health-after MS] [--healthy-with FILE] [--unhealthy] [--slow MS] [--version TEXT]
-//!        [--exit-after MS --code N] [--deaf] [--shutdown none] [--eat MIB] [--spin THREADS] [--crowd THREADS] [--children]
+//!        [--exit-after MS --code N] [--deaf] [--shutdown none|late] [--eat MIB] [--spin THREADS] [--crowd THREADS] [--children]
 //! ```
 
 use std::collections::HashMap;
@@ -27,6 +27,7 @@ struct Habits {
     code: i32,
     deaf: bool,
     no_shutdown: bool,
+    late_shutdown: bool,
     eat: usize,
     spin: usize,
     crowd: usize,
@@ -102,7 +103,11 @@ fn read() -> Habits {
             "--exit-after" => habits.exit_after = Some(value().parse().expect("--exit-after")),
             "--code" => habits.code = value().parse().expect("--code"),
             "--deaf" => habits.deaf = true,
-            "--shutdown" => habits.no_shutdown = value() == "none",
+            "--shutdown" => match value().as_str() {
+                "none" => habits.no_shutdown = true,
+                "late" => habits.late_shutdown = true,
+                other => panic!("unknown shutdown {other}"),
+            },
             "--eat" => habits.eat = value().parse().expect("--eat"),
             "--spin" => habits.spin = value().parse().expect("--spin"),
             "--crowd" => habits.crowd = value().parse().expect("--crowd"),
@@ -148,6 +153,9 @@ fn answer(mut stream: TcpStream, habits: &Habits, begun: Instant) {
     stream.write_all(reply.as_bytes()).ok();
     if (method, path) == ("POST", "/v1/shutdown") && !habits.no_shutdown {
         println!("daemon was asked to end");
+        if habits.late_shutdown {
+            thread::sleep(Duration::from_secs(8));
+        }
         exit(0);
     }
 }

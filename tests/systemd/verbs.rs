@@ -127,7 +127,7 @@ impl Verbs<'_> {
         let order = self.supervisor.order_restart("ok", &[pid], PATIENCE, &[]).await.unwrap();
         assert_eq!(self.supervisor.status_of("ok").await.unwrap().pid, first.pid, "it is only ordered");
         let restarted = order.carry_out(PATIENCE).await.unwrap();
-        assert_eq!(restarted, Restarted { killed: false, failure: None });
+        assert_eq!(restarted, Restarted { killed: false, alone: false, failure: None });
         let second = self.supervisor.status_of("ok").await.unwrap();
         assert!(second.pid != first.pid && second.invocation != first.invocation, "{second:?}");
 
