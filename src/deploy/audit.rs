@@ -27,9 +27,7 @@ impl AuditLine {
     /// What appends it to the log of the host.
     #[must_use]
     pub fn append(&self) -> Append {
-        let mut line = serde_json::to_vec(self).unwrap_or_default();
-        line.push(b'\n');
-        Append { path: layout::audit_log(), line }
+        Append { path: layout::audit_log(), line: serde_json::to_vec(self).unwrap_or_default() }
     }
 
     /// Reads the lines of a log; those that are no lines of ours, or were cut off, are left out.
@@ -53,10 +51,8 @@ mod tests {
             release: Some(2),
             result: "done".into(),
         };
-        let mut log = line("a").append().line;
-        log.extend_from_slice(&line("b").append().line[..20]);
-        log.push(b'\n');
-        log.extend(line("c").append().line);
+        let cut = line("b").append().line[..20].to_vec();
+        let log = [line("a").append().line, cut, line("c").append().line].join(&b'\n');
         assert_eq!(AuditLine::read(&log), [line("a"), line("c")]);
     }
 }
