@@ -147,8 +147,11 @@ impl ApplyError {
             Self::Stop(error) => error.hint(),
             Self::NoRelease { unit, .. } => Some(format!("`unitbee history {unit}` shows its releases")),
             Self::Interrupted { left, .. } if !left.is_empty() => Some("the same command again goes on".to_owned()),
-            Self::Rejected { .. }
-            | Self::Interrupted { .. }
+            Self::Rejected { failures, .. } => failures.iter().find_map(|failure| match failure.now {
+                Now::Left => Some(format!("`unitbee rollback {}` puts the release before back", failure.unit)),
+                Now::RolledBack { .. } | Now::Removed | Now::Unhealthy { .. } => None,
+            }),
+            Self::Interrupted { .. }
             | Self::TakenBack { .. }
             | Self::Garbled { .. }
             | Self::NotGone { .. }

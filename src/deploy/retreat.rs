@@ -49,7 +49,11 @@ impl<'a, 's> Retreat<'a, 's> {
             Ok(Ended::Whole | Ended::Interrupted) => self.interrupted().await,
             Err(error) => match self.switched() {
                 // Nothing has taken effect yet.
-                units if units.is_empty() => self.abandon().await.map(|()| error),
+                units if units.is_empty() => {
+                    // Why it failed is worth more than why this does; whoever comes next finds the journal.
+                    self.abandon().await.ok();
+                    Ok(error)
+                }
                 units => {
                     let mut error = Some(error);
                     let rejected = units.into_iter().map(|(unit, release)| {

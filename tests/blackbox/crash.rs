@@ -19,7 +19,7 @@ restart = {{ delay = "{time}ms", max_delay = "{time}ms", give_up_after = 4 }}
 
 pub(crate) fn subject(bench: &Bench) {
     bench.project.write("unitbee.toml", manifest(bench.target.patience));
-    bench.unitbee(&["apply"]);
+    bench.unitbee(&["apply", "--keep-failed"]);
     bench.until("it was restarted", Duration::from_secs(10), |bench| {
         bench.property("web-main", "NRestarts").parse::<u32>().is_ok_and(|restarts| restarts > 0)
     });

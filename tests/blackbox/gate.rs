@@ -42,17 +42,20 @@ fn one_that_never_gets_healthy_has_its_time(bench: &Bench) {
     let habits = ["--unhealthy", "--slow", "600"];
     bench.project.write("unitbee.toml", manifest(8080, "3s", "no", &habits));
     let run = bench
-        .unitbee(&["apply"])
+        .unitbee(LEFT)
         .exits(1)
         .says("web-main is not healthy within 3s: http://127.0.0.1:8080/health answered 503")
-        .says("hint: `unitbee logs web-main");
+        .says("hint: `unitbee rollback web-main");
     assert!(run.took > Duration::from_secs(3), "{run}");
     assert!(run.took < Duration::from_mins(1), "{run}");
     bench.running("web-main");
     bench.unitbee(&["status"]).exits(3).says("unhealthy web-main").says("answered 503");
     // Nothing is left to be done, and nothing is good.
-    bench.unitbee(&["apply"]).exits(1).says("web-main is not healthy within 3s");
+    bench.unitbee(LEFT).exits(1).says("web-main is not healthy within 3s");
 }
+
+/// An apply that leaves what fails as it is: here it is looked at.
+const LEFT: &[&str] = &["apply", "--no-rollback", "--retry"];
 
 /// How soon an early exit is told, with all that comes before and after the two seconds that it may take.
 const SOON: Duration = Duration::from_secs(20);
@@ -60,7 +63,7 @@ const SOON: Duration = Duration::from_secs(20);
 fn one_that_ends_is_told_at_once(bench: &Bench) {
     let habits = ["--unhealthy", "--exit-after", "300", "--code", "7"];
     bench.project.write("unitbee.toml", manifest(8080, "2min", "no", &habits));
-    let run = bench.unitbee(&["apply"]).exits(1).says("web-main failed: exited with code 7");
+    let run = bench.unitbee(LEFT).exits(1).says("web-main failed: exited with code 7");
     assert!(run.took < SOON * bench.target.patience, "{run}");
     assert_eq!(bench.property("web-main", "ActiveState"), "failed");
     bench.unitbee(&["status"]).exits(3).says("failed (exited with code 7)");
@@ -69,8 +72,7 @@ fn one_that_ends_is_told_at_once(bench: &Bench) {
 fn one_that_is_started_again_does_not_pass(bench: &Bench) {
     let habits = ["--unhealthy", "--exit-after", "300", "--code", "7"];
     bench.project.write("unitbee.toml", manifest(8080, "2min", "always", &habits));
-    let run =
-        bench.unitbee(&["apply"]).exits(1).says("web-main failed: exited with code 7").says("unitbee logs web-main");
+    let run = bench.unitbee(LEFT).exits(1).says("web-main failed: exited with code 7");
     assert!(run.took < SOON * bench.target.patience, "{run}");
     bench.stop_behind("web-main");
 }
@@ -79,7 +81,7 @@ fn one_that_goes_to_the_background_is_told_so(bench: &Bench) {
     let habits = ["--exit-after", "300", "--code", "0"];
     bench.project.write("unitbee.toml", manifest(8080, "2min", "no", &habits));
     let words = "web-main failed: exited with code 0";
-    let run = bench.unitbee(&["apply"]).exits(1).says(words).says("has to stay in the foreground");
+    let run = bench.unitbee(LEFT).exits(1).says(words).says("has to stay in the foreground");
     assert!(run.took < SOON * bench.target.patience, "{run}");
 }
 
@@ -91,7 +93,7 @@ fn one_without_a_url_has_to_stay_up(bench: &Bench) {
     };
     let exits = r#", "--exit-after", "1000", "--code", "5""#;
     bench.project.write("unitbee.toml", manifest(exits, ""));
-    bench.unitbee(&["apply"]).exits(1).says("web-main failed: exited with code 5");
+    bench.unitbee(LEFT).exits(1).says("web-main failed: exited with code 5");
     bench.unitbee(&["start"]).exits(1);
     bench.stop_behind("web-main");
 
@@ -111,7 +113,7 @@ fn one_that_never_ran_says_why(bench: &Bench) {
     }
     let text = manifest(8080, "30s", "no", &[]) + "working_dir = \"/nowhere\"\n";
     bench.project.write("unitbee.toml", text);
-    bench.unitbee(&["apply"]).exits(1).says("cannot enter its working directory (200/CHDIR)");
+    bench.unitbee(LEFT).exits(1).says("cannot enter its working directory (200/CHDIR)");
     bench.unitbee(&["start"]).exits(1).says("cannot enter its working directory (200/CHDIR)");
     bench.unitbee(&["status"]).exits(3).says("cannot enter its working directory (200/CHDIR)");
 }
@@ -119,7 +121,7 @@ fn one_that_never_ran_says_why(bench: &Bench) {
 fn one_that_is_healthy_for_a_moment_only_does_not_pass(bench: &Bench) {
     let habits = ["--exit-after", "400", "--code", "9"];
     bench.project.write("unitbee.toml", manifest(8080, "30s", "no", &habits));
-    bench.unitbee(&["apply"]).exits(1).says("web-main failed: exited with code 9");
+    bench.unitbee(LEFT).exits(1).says("web-main failed: exited with code 9");
 }
 
 fn a_stranger_on_the_port_does_not_pass(bench: &Bench) {
@@ -131,12 +133,12 @@ fn a_stranger_on_the_port_does_not_pass(bench: &Bench) {
 
     bench.project.write("unitbee.toml", manifest(8081, "2s", "no", &[]));
     let words = "http://127.0.0.1:8080/health is answered by a process that does not belong to the unit";
-    bench.unitbee(&["apply"]).exits(1).says("web-main is not healthy within 2s").says(words);
+    bench.unitbee(LEFT).exits(1).says("web-main is not healthy within 2s").says(words);
 
     bench.project.write("unitbee.toml", manifest(8080, "30s", "no", &[]));
-    bench.unitbee(&["apply"]).exits(1).says("web-main failed: exited with code 98");
+    bench.unitbee(LEFT).exits(1).says("web-main failed: exited with code 98");
 
     bench.root(&format!("kill {stranger}"));
-    bench.unitbee(&["apply"]).exits(0).says("web-main is healthy after");
+    bench.unitbee(&["apply", "--retry"]).exits(0).says("web-main is healthy after");
     bench.assert_healthy(bench.running("web-main"));
 }

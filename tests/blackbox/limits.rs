@@ -88,7 +88,7 @@ fn hold(bench: &Bench, cores: &str) {
     if bench.target.manager == Manager::Runner {
         // Without cron nothing comes back by itself.
         bench.unitbee(&["status"]).exits(3).says("it ended with the host's last boot");
-        bench.unitbee(&["apply"]);
+        bench.unitbee(&["apply", "--no-rollback", "--retry"]);
     }
     bench.until("it is out of memory again", LATER, |bench| bench.property(GREEDY.unit, "ActiveState") == "failed");
     for capped in [CALMER, BUSY, CROWDED] {
@@ -107,7 +107,7 @@ fn files_hold(bench: &Bench, capped: &Capped) {
 }
 
 fn memory_holds(bench: &Bench) {
-    bench.unitbee(&["apply", "greedy"]);
+    bench.unitbee(&["apply", "greedy", "--no-rollback"]);
     bench.until("it is given up", LATER, |bench| bench.property(GREEDY.unit, "ActiveState") == "failed");
     let words = bench.words_for_oom();
     // More than once where the kernel counts more than one kill, as it does where all of a cgroup are to go together.

@@ -74,7 +74,7 @@ fn asks_before_it_overwrites_an_edit(bench: &Bench) {
     bench.as_owner(&format!("sed -i 's|^{line}|{edited}|' {path}"));
     let home = files(bench);
     let words = format!("{path} was edited by hand");
-    bench.unitbee(&["plan"]).exits(1).says(&words).says("apply --take");
+    bench.unitbee(&["plan"]).exits(2).says(&words).says("apply --take").says(&format!("+{edited}"));
     bench.unitbee(&["apply"]).exits(1).says(&words).says("apply --take");
     assert_eq!(files(bench), home, "something was written");
     bench.unitbee(&["status"]).says("drift web-main").says("edited by hand");

@@ -173,7 +173,8 @@ impl fmt::Display for Plan {
             writeln!(f, "  under {article}{manager}, {}", Choice { manager, why: self.because })?;
         }
         for drift in &self.drifts {
-            writeln!(f, "! {drift}")?;
+            let hint = drift.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            writeln!(f, "! {drift}{hint}")?;
             if let Obstacle::Drift { diff: Some(diff), .. } = drift {
                 diff.lines().try_for_each(|line| writeln!(f, "    {line}"))?;
             }

@@ -163,7 +163,7 @@ impl<'a> Planner<'a> {
         let stop = found.record.as_ref().map_or(&desired.spec.stop, |record| &record.spec.stop);
         let leave = |kind: &UnitFileKind| {
             let from = kind.manager();
-            let does = format!("stop {unit} under {from}, which has it now");
+            let does = format!("stop {unit} and take it away from {from}");
             let id = StepId::new("leave", &format!("{unit}:{from}"));
             Step { unit: Some(unit.to_owned()), ..Step::new(id, does, Action::Leave { from, stop: stop.clone() }) }
         };
@@ -177,7 +177,7 @@ impl<'a> Planner<'a> {
             if *kind == UnitFileKind::RunnerScript {
                 batch.removes.extend([layout::record(unit), layout::cgroup_link(unit)]);
             }
-            let does = format!("take {unit} away from {}", kind.manager());
+            let does = format!("remove the unit file of {unit} for {}", kind.manager());
             let id = StepId::new("take", &format!("{unit}:{}", kind.manager()));
             let action = if kind.needs_root() { Action::Privileged(batch) } else { Action::Files(batch) };
             Step { unit: Some(unit.to_owned()), ..Step::new(id, does, action) }
