@@ -130,11 +130,16 @@ impl Bench {
 
     /// Has a unitbee that works on the host's services stop as Ctrl-C does.
     pub(crate) fn interrupt(&self, running: Running) -> Run {
+        self.signal_interrupt(&running);
+        running.end()
+    }
+
+    /// Sends the signal of Ctrl-C to a unitbee that works on the host's services, if it still does.
+    pub(crate) fn signal_interrupt(&self, running: &Running) {
         match self.target.reach {
             Reach::Here => drop(self.root("pkill -INT -x unitbee || true")),
             Reach::Ssh => running.signal(Signal::INT),
         }
-        running.end()
     }
 
     /// Runs a script on the host as the user of the services, past sshd and without a session.

@@ -45,6 +45,7 @@ mod refusals;
 mod restart_order;
 mod restarts;
 mod rights;
+mod rollback;
 mod rotation;
 mod run;
 mod secrets;
@@ -105,6 +106,10 @@ const EACH: &[&Target] = &[
     &MAC_DAEMON,
 ];
 
+/// Every supervisor in each of its ages, and each userland.
+const ROLLBACK: &[&Target] =
+    &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_BUSYBOX, &MAC, &MAC_DAEMON];
+
 const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     // These take minutes, and begin first, so that the others run beside them.
     ("limits", limits::subject, &[&VM, &RUNNER_CGROUP, &SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX]),
@@ -159,6 +164,17 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
         &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_BUSYBOX, &MAC],
     ),
     ("rights", rights::subject, &[&MAC_DAEMON]),
+    ("rollback", rollback::kinds, ROLLBACK),
+    (
+        "rollback-audit",
+        rollback::audit,
+        &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_BUSYBOX, &MAC, &MAC_DAEMON],
+    ),
+    ("rollback-first", rollback::first, ROLLBACK),
+    ("rollback-interrupt", rollback::interrupt, ROLLBACK),
+    ("rollback-memory", rollback::memory, &[&VM, &RUNNER_CGROUP]),
+    ("rollback-several", rollback::several, ROLLBACK),
+    ("rollback-verb", rollback::verb, ROLLBACK),
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("secrets", secrets::subject, EACH),
     ("shared", shared::subject, &[&RUNNER]),

@@ -77,7 +77,7 @@ fn leaves_others_alone(bench: &Bench, domain: &str) {
 }
 
 /// All files of the home, and folders but for those that everybody shares.
-fn files(bench: &Bench) -> Vec<String> {
+pub(crate) fn files(bench: &Bench) -> Vec<String> {
     let shared = [
         "",
         ".config",

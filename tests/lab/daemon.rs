@@ -3,9 +3,12 @@
 //! One file without dependencies, compiled by `rustc` into a static program, so that the same bytes run on every host.
 //!
 //! ```text
-//! daemon --port N [--health-after MS] [--healthy-with FILE] [--unhealthy] [--slow MS] [--version TEXT]
-//!        [--exit-after MS --code N] [--deaf] [--shutdown none|late] [--eat MIB] [--spin THREADS] [--crowd THREADS] [--children]
+//! daemon --port N [--health-after MS] [--healthy-for MS] [--healthy-with FILE] [--unhealthy-with FILE] [--unhealthy]
+//!        [--status CODE] [--slow MS] [--version TEXT] [--exit-after MS --code N] [--deaf] [--shutdown none|late]
+//!        [--no-listen] [--heir] [--eat MIB] [--spin THREADS] [--crowd THREADS] [--children]
 //! ```
+//!
+//! With `--heir` another process takes over the port once this one has ended.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -19,8 +22,11 @@ use std::time::{Duration, Instant};
 struct Habits {
     port: u16,
     health_after: u64,
+    healthy_for: Option<u64>,
     healthy_with: Option<String>,
+    unhealthy_with: Option<String>,
     unhealthy: bool,
+    status: Option<u16>,
     slow: u64,
     version: String,
     exit_after: Option<u64>,
@@ -28,6 +34,9 @@ struct Habits {
     deaf: bool,
     no_shutdown: bool,
     late_shutdown: bool,
+    no_listen: bool,
+    heir: bool,
+    await_port: bool,
     eat: usize,
     spin: usize,
     crowd: usize,
@@ -54,6 +63,10 @@ fn main() {
     }
     if let Some(after) = habits.exit_after {
         let code = habits.code;
+        if after == 0 {
+            eprintln!("daemon gives up with {code}");
+            exit(code);
+        }
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(after));
             eprintln!("daemon gives up with {code}");
@@ -85,7 +98,23 @@ fn main() {
         let crowd = (0..habits.crowd).filter(|_| asleep().is_ok()).count();
         println!("daemon has {crowd} of {} threads", habits.crowd);
     }
+    if habits.no_listen {
+        loop {
+            thread::park();
+        }
+    }
     serve(&habits);
+}
+
+/// Starts a process that gets the port after this one. It leaves everything by which it could be known as ours, but for a
+/// cgroup: parent, group, environment, and where there is a program for that, the session.
+fn leave_heir(habits: &Habits) {
+    use std::os::unix::process::CommandExt;
+    let script = r#"! command -v setsid >/dev/null || set -- setsid "$@"; "$@" </dev/null >/dev/null 2>&1 &"#;
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script, "sh"]).arg(std::env::current_exe().expect("current_exe")).env_clear().process_group(0);
+    shell.args(["--await-port", "--port", &habits.port.to_string(), "--version", &habits.version]);
+    shell.status().expect("spawn sh");
 }
 
 fn read() -> Habits {
@@ -97,7 +126,13 @@ fn read() -> Habits {
             "--port" => habits.port = value().parse().expect("--port"),
             "--health-after" => habits.health_after = value().parse().expect("--health-after"),
             "--healthy-with" => habits.healthy_with = Some(value()),
+            "--healthy-for" => habits.healthy_for = Some(value().parse().expect("--healthy-for")),
+            "--unhealthy-with" => habits.unhealthy_with = Some(value()),
             "--unhealthy" => habits.unhealthy = true,
+            "--status" => habits.status = Some(value().parse().expect("--status")),
+            "--no-listen" => habits.no_listen = true,
+            "--heir" => habits.heir = true,
+            "--await-port" => habits.await_port = true,
             "--slow" => habits.slow = value().parse().expect("--slow"),
             "--version" => habits.version = value(),
             "--exit-after" => habits.exit_after = Some(value().parse().expect("--exit-after")),
@@ -120,10 +155,19 @@ fn read() -> Habits {
 
 fn serve(habits: &Arc<Habits>) {
     let begun = Instant::now();
-    let listener = TcpListener::bind(("127.0.0.1", habits.port)).unwrap_or_else(|error| {
-        eprintln!("daemon cannot listen on {}: {error}", habits.port);
-        exit(98);
-    });
+    let listener = loop {
+        match TcpListener::bind(("127.0.0.1", habits.port)) {
+            Ok(listener) => break listener,
+            Err(_) if habits.await_port => thread::sleep(Duration::from_millis(5)),
+            Err(error) => {
+                eprintln!("daemon cannot listen on {}: {error}", habits.port);
+                exit(98);
+            }
+        }
+    };
+    if habits.heir {
+        leave_heir(habits);
+    }
     for stream in listener.incoming().flatten() {
         let habits = Arc::clone(habits);
         thread::spawn(move || answer(stream, &habits, begun));
@@ -136,10 +180,18 @@ fn answer(mut stream: TcpStream, habits: &Habits, begun: Instant) {
     let text = String::from_utf8_lossy(&head[..count]).into_owned();
     let mut words = text.split_whitespace();
     let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    let lacks = habits.healthy_with.as_ref().is_some_and(|file| !std::path::Path::new(file).exists());
-    let young = begun.elapsed() < Duration::from_millis(habits.health_after);
+    let exists = |file: &String| std::path::Path::new(file).exists();
+    let lacks = habits.healthy_with.as_ref().is_some_and(|file| !exists(file));
+    let is_marked = habits.unhealthy_with.as_ref().is_some_and(exists);
+    let age = begun.elapsed().as_millis();
+    let is_young = age < u128::from(habits.health_after);
+    let is_old = habits.healthy_for.is_some_and(|limit| age > u128::from(limit));
+    let own_status = habits.status.map(|code| format!("{code} As Asked"));
     let (status, body) = match (method, path) {
-        ("GET", "/health") if habits.unhealthy || young || lacks => ("503 Service Unavailable", "not yet\n".to_owned()),
+        ("GET", "/health") if own_status.is_some() => (own_status.as_deref().unwrap_or_default(), "no\n".to_owned()),
+        ("GET", "/health") if habits.unhealthy || is_young || is_old || lacks || is_marked => {
+            ("503 Service Unavailable", "not yet\n".to_owned())
+        }
         ("GET", "/health") => ("200 OK", format!("ok version={} pid={}\n", habits.version, std::process::id())),
         ("GET", "/env") => {
             let env: HashMap<_, _> = std::env::vars().collect();
