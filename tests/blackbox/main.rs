@@ -34,6 +34,7 @@ mod logs;
 mod manifest;
 mod moves;
 mod needs;
+mod older;
 mod ownership;
 mod persistence;
 mod polkit;
@@ -152,6 +153,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("logs", logs::subject, EACH),
     ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262, &MAC]),
     ("needs", needs::subject, &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER_BUSYBOX, &MAC]),
+    ("older", older::subject, &[&SYSTEMD_252, &RUNNER]),
     ("ownership", ownership::subject, EACH),
     ("persistence", persistence::subject, SYSTEMD),
     ("persistence", persistence::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
