@@ -111,7 +111,7 @@ impl Bench {
     fn only_remembers(&self, unit: &str, release: u64) {
         let kept = self.sh(&format!("ls ~/.local/share/unitbee/units/{unit}/{release}"));
         assert_eq!(kept.split_whitespace().collect::<Vec<_>>(), ["failed", "set", "spec.json"]);
-        let marks = self.sh(&format!("find ~/.local/share/unitbee/refs -name '{unit}.{release}'"));
+        let marks = self.sh(&format!("cd; find ~/.local/share/unitbee/refs -name '{unit}.{release}'"));
         assert_eq!(marks, "", "what the failed release needed is still marked");
     }
 
