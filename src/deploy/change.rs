@@ -8,10 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Sink};
 use crate::host::{Host, HostError, Lease, Observation, Query};
-use crate::supervisor::SupervisorKind;
-
-/// The lock that everything which changes units of a host takes.
-const LOCK: &str = "apply";
+use crate::supervisor::{SupervisorKind, layout};
 
 /// How long to wait before the next try at the lock; every process adds its own bit, so that they do not come together.
 const RETRY: Duration = Duration::from_millis(250);
@@ -48,7 +45,7 @@ impl Change<'_> {
         let deadline = Instant::now() + self.lock_timeout;
         let mut waits = false;
         loop {
-            match host.lock(LOCK, self.owner, query).await {
+            match host.lock(layout::LOCK, self.owner, query).await {
                 Err(HostError::Busy { owner, .. }) if Instant::now() < deadline && !self.interrupt.is_cancelled() => {
                     if !waits {
                         events(Event::Waiting { owner });

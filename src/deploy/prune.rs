@@ -6,7 +6,7 @@ use super::change::Change;
 use super::converge::Session;
 use super::error::ApplyError;
 use super::event::Sink;
-use super::journal::Journal;
+use super::journal;
 use super::plan;
 use super::recover;
 use super::release;
@@ -40,7 +40,7 @@ pub async fn prune(
     events: Sink<'_>,
 ) -> Result<Vec<Pruned>, ApplyError> {
     let asks = units.iter().flat_map(|unit| [Ask::File(layout::current_spec(unit)), Ask::Tree(layout::unit(unit))]);
-    let query = Query { asks: [Journal::ask(), Ask::Tree(layout::refs())].into_iter().chain(asks).collect() };
+    let query = Query { asks: [journal::ask(), Ask::Tree(layout::refs())].into_iter().chain(asks).collect() };
     let (lease, observation) = change.lock(host, &query, events).await?;
     let session = Session { host, change, lease: &lease, events };
     recover::before(&session, &observation).await?;

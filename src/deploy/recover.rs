@@ -5,7 +5,7 @@ use super::converge::{Session, look};
 use super::desired::Desired;
 use super::error::ApplyError;
 use super::event::Event;
-use super::journal::Journal;
+use super::journal::{self, Journal};
 use super::plan::ApplyOptions;
 use super::release::{StoredError, StoredRelease, read_back};
 use super::{survey, uninstall};
@@ -32,7 +32,7 @@ pub(super) async fn recover(
 /// The journal of this machine among answers of any kind.
 fn find(observation: &Observation) -> Result<Option<Journal>, ApplyError> {
     for answer in &observation.answers {
-        if let Some(journal) = Journal::find(answer, &observation.facts)? {
+        if let Some(journal) = journal::find(answer, &observation.facts)? {
             return Ok(Some(journal));
         }
     }
@@ -52,7 +52,7 @@ pub(super) async fn before(session: &Session<'_>, observation: &Observation) -> 
     if find(observation)?.is_some() {
         let batch = Batch {
             fence: Some(session.lease.fence().clone()),
-            removes: vec![Journal::path(&observation.facts)],
+            removes: vec![journal::path(&observation.facts)],
             prune: layout::journal_folders().into(),
             ..Batch::default()
         };

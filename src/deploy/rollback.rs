@@ -9,7 +9,7 @@ use super::converge::{Session, look};
 use super::desired::Desired;
 use super::error::ApplyError;
 use super::event::Sink;
-use super::journal::Journal;
+use super::journal;
 use super::plan::ApplyOptions;
 use super::recover::recover;
 use super::release::{self, ReleaseFound, read_back};
@@ -47,7 +47,7 @@ pub async fn rollback(
 
 fn query(units: &[String]) -> Query {
     let asks = units.iter().flat_map(|unit| [Ask::File(layout::current_spec(unit)), Ask::Tree(layout::unit(unit))]);
-    Query { asks: [Journal::ask()].into_iter().chain(asks).collect() }
+    Query { asks: [journal::ask()].into_iter().chain(asks).collect() }
 }
 
 /// The release that each unit goes back to.

@@ -1,54 +1,17 @@
 //! The steps that a change consists of. Each has an id that stays the same from plan to event to journal, and all that
 //! it needs to be carried out.
 
-use std::fmt;
 use std::sync::Arc;
 
 use camino::Utf8PathBuf;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::check::Check;
 use super::diff::Difference;
 use crate::host::{Batch, Content};
+pub use crate::service::journal::StepId;
 use crate::service::spec::{Stop, UnitSpec};
 use crate::supervisor::SupervisorKind;
-
-/// Names a step within its change: `replace:web`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StepId(String);
-
-impl StepId {
-    /// The id of what a step does (`replace`) and to what (`web`).
-    #[must_use]
-    pub fn new(verb: &str, object: &str) -> Self {
-        Self(format!("{verb}:{object}"))
-    }
-
-    /// The id of a step that there is once in a change.
-    #[must_use]
-    pub fn only(verb: &str) -> Self {
-        Self(verb.to_owned())
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// What the step does: `replace`.
-    #[must_use]
-    pub fn verb(&self) -> &str {
-        self.0.split(':').next().unwrap_or_default()
-    }
-}
-
-impl fmt::Display for StepId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// One step of a change.
 #[derive(Debug, Clone, Serialize)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::desired::{Desired, ProgramSource};
-use super::journal::{Journal, NewerJournal};
+use super::journal::{self, Journal, NewerJournal};
 use super::loader::{self, Loader};
 use super::release::{self, ReleaseFound};
 use crate::host::{Answer, Ask, Base, Facts, FileFound, HostPath, Observation, Query};
@@ -161,7 +161,7 @@ impl Refs {
 /// Asks for everything that a plan for `desired` looks at. `requested` is the manager that was asked for.
 #[must_use]
 pub fn query(desired: &[Desired], requested: Option<SupervisorKind>) -> Query {
-    let mut asks = vec![Ask::Tree(layout::refs()), Ask::Size(layout::runner_program()), Journal::ask()];
+    let mut asks = vec![Ask::Tree(layout::refs()), Ask::Size(layout::runner_program()), journal::ask()];
     let units: Vec<String> = desired.iter().map(|desired| desired.unit().to_owned()).collect();
     let is_daemon = desired.iter().any(|desired| desired.spec.scope == Scope::System);
     asks.extend(snapshot::asks(requested, &units, &if is_daemon { look::Scope::Root } else { look::Scope::All }));
@@ -215,7 +215,7 @@ pub fn read(
     else {
         return Err(Unusable::Garbled);
     };
-    let journal = Journal::find(&journal, &facts).map_err(Unusable::Newer)?;
+    let journal = journal::find(&journal, &facts).map_err(Unusable::Newer)?;
     let told = Snapshot::read(&mut answers).ok_or(Unusable::Garbled)?;
     let refs = Refs::read(marks.keys().map(Utf8PathBuf::as_path));
     let mut found = BTreeMap::new();

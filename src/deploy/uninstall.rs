@@ -85,7 +85,7 @@ async fn take_off_seen(
 }
 
 pub(super) fn query(units: &[String]) -> Query {
-    let mut asks = vec![super::journal::Journal::ask(), Ask::Tree(layout::refs()), Ask::Folder(layout::logs())];
+    let mut asks = vec![super::journal::ask(), Ask::Tree(layout::refs()), Ask::Folder(layout::logs())];
     asks.extend(snapshot::asks(None, units, &look::Scope::All));
     for unit in units {
         asks.extend(UnitFileKind::ALL.map(|kind| Ask::File(kind.path(unit))));

@@ -8,7 +8,7 @@ use super::change::Change;
 use super::converge::Session;
 use super::error::ApplyError;
 use super::event::Sink;
-use super::journal::Journal;
+use super::journal;
 use super::recover;
 use crate::host::{Batch, Facts, Host, Lease, Query};
 
@@ -28,7 +28,7 @@ impl<'a> Held<'a> {
     ///
     /// Where the lock cannot be had, or what is half-done can be neither finished nor reverted.
     pub async fn take(host: &'a Arc<dyn Host>, change: &'a Change<'a>, events: Sink<'_>) -> Result<Self, ApplyError> {
-        let query = Query { asks: vec![Journal::ask()] };
+        let query = Query { asks: vec![journal::ask()] };
         let (lease, observation) = change.lock(host, &query, events).await?;
         let session = Session { host, change, lease: &lease, events };
         recover::before(&session, &observation).await?;

@@ -3,6 +3,7 @@
 use crate::host::{Cgroup, Facts, FileFound};
 use crate::lifecycle::health::in_one_line;
 use crate::lifecycle::http::HttpError;
+use crate::service::journal::Journal;
 use crate::service::record::Record;
 use crate::service::render::header;
 use crate::service::spec::Limits;
@@ -31,6 +32,17 @@ pub struct FlagInputs<'a> {
     pub unhealthy: Option<&'a str>,
     /// Why its health cannot be asked for, if it cannot.
     pub unasked: Option<&'a HttpError>,
+    /// The change that was left unfinished on the host.
+    pub unfinished: Option<&'a Unfinished>,
+}
+
+/// A change that nobody works on any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfinished {
+    /// This one.
+    Change(Journal),
+    /// One of a newer unitbee, in this format.
+    Newer(u32),
 }
 
 /// All flags of a unit.
@@ -59,6 +71,7 @@ pub fn all(seen: &FlagInputs<'_>) -> Vec<Flag> {
     };
     flag(FlagKind::LimitNotEffective, limits(seen), mend);
     flag(FlagKind::Duplicate, duplicate(seen), verb("restart"));
+    flag(FlagKind::UnfinishedChange, unfinished(seen), Some(format!("unitbee apply -H {host}")));
     let (reason, mend) = not_persistent(seen).unzip();
     flag(FlagKind::NotPersistent, reason, mend.flatten());
     flags
@@ -223,6 +236,13 @@ fn holds_quota(control: &impl Fn(&'static str) -> Result<String, String>, percen
 fn duplicate(seen: &FlagInputs<'_>) -> Option<String> {
     let also = &seen.status?.other_domains;
     (!also.is_empty()).then(|| format!("launchd has it more than once, also as {}", also.join(", ")))
+}
+
+fn unfinished(seen: &FlagInputs<'_>) -> Option<String> {
+    match seen.unfinished? {
+        Unfinished::Change(journal) => journal.is_about(seen.unit).then(|| journal.to_string()),
+        Unfinished::Newer(format) => Some(format!("a newer unitbee left a change unfinished (format {format})")),
+    }
 }
 
 fn unsupervised(seen: &FlagInputs<'_>) -> Option<String> {

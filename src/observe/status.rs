@@ -8,10 +8,11 @@ use serde::Serialize;
 use thiserror::Error;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::flags::{self, FlagInputs};
+use super::flags::{self, FlagInputs, Unfinished};
 use crate::host::{Answer, Ask, Cgroup, Facts, FileFound, Host, HostError, Query};
 use crate::lifecycle::health::{Probe, Prober};
 use crate::lifecycle::http::HttpError;
+use crate::service::journal::Journal;
 use crate::service::record::Record;
 use crate::service::spec::UnitSpec;
 use crate::supervisor::launchd::look;
@@ -145,7 +146,8 @@ pub async fn status(
     wish: Option<SupervisorKind>,
 ) -> Result<Vec<UnitReport>, ObserveError> {
     let units: Vec<String> = subjects.iter().map(|subject| subject.unit.clone()).collect();
-    let mut query = Query { asks: snapshot::asks(wish, &units, &look::Scope::All) };
+    let mut query = Query { asks: vec![Ask::Folder(layout::journals()), Ask::Locked(layout::LOCK.to_owned())] };
+    query.asks.extend(snapshot::asks(wish, &units, &look::Scope::All));
     for subject in subjects {
         query.asks.extend(UnitFileKind::ALL.map(|kind| Ask::File(kind.path(&subject.unit))));
         query.asks.push(Ask::File(layout::current_spec(&subject.unit)));
@@ -155,6 +157,7 @@ pub async fn status(
     let (observation, approach) = supervisor::query(host, &query).await?;
     let garbled = || ObserveError::Garbled { host: host.name().to_owned() };
     let mut answers = observation.answers.into_iter();
+    let unfinished = unfinished(&mut answers, &observation.facts).ok_or_else(garbled)?;
     let told = Snapshot::read(&mut answers).ok_or_else(garbled)?;
     let mut found = read(answers).ok_or_else(garbled)?;
     let facts = observation.facts;
@@ -194,7 +197,8 @@ pub async fn status(
         }
         None => (vec![None; units.len()], facts.now()),
     };
-    let site = HostContext { host: host.name(), facts: &facts, now, choice, supervisor: supervisor.as_ref() };
+    let (host, supervisor) = (host.name(), supervisor.as_ref());
+    let site = HostContext { host, facts: &facts, now, choice, supervisor, unfinished: unfinished.as_ref() };
     let looks = subjects
         .iter()
         .zip(found)
@@ -202,6 +206,22 @@ pub async fn status(
         .zip(statuses)
         .map(|(((subject, found), probing), status)| look(&site, subject, found, probing, status));
     Ok(futures_util::future::join_all(looks).await)
+}
+
+/// The change of this machine that nobody works on any more; the outer one is absent where the answers are others.
+#[expect(clippy::option_option, reason = "the outer one is an error")]
+fn unfinished(answers: &mut impl Iterator<Item = Answer>, facts: &Facts) -> Option<Option<Unfinished>> {
+    let (Answer::Folder(files), Answer::Locked(holder)) = (answers.next()?, answers.next()?) else { return None };
+    // Whoever is alive and has the lock is still at it.
+    if holder.is_some_and(|holder| holder.alive) {
+        return Some(None);
+    }
+    let path = layout::journal(&facts.node);
+    let journal = path.rel.file_name().and_then(|name| files.get(name)?.as_deref());
+    Some(journal.and_then(|bytes| match Journal::parse(bytes) {
+        Ok(journal) => journal.map(Unfinished::Change),
+        Err(format) => Some(Unfinished::Newer(format)),
+    }))
 }
 
 /// The spec that counts: what runs was started by the recorded one, and the manifest may have moved on.
@@ -239,6 +259,8 @@ struct HostContext<'a> {
     choice: Choice,
     /// Absent where the manager does not run.
     supervisor: Option<&'a Supervisor>,
+    /// The change that was left unfinished there.
+    unfinished: Option<&'a Unfinished>,
 }
 
 async fn look(
@@ -248,7 +270,7 @@ async fn look(
     probing: Option<Probing>,
     status: Option<UnitStatus>,
 ) -> UnitReport {
-    let &HostContext { host, facts, now, choice, supervisor } = site;
+    let &HostContext { host, facts, now, choice, supervisor, unfinished } = site;
     let spec = spec(subject, &found);
     let health = match (probing, &status) {
         (Some(probing), Some(UnitStatus { state: State::Running { since, .. }, .. })) => {
@@ -267,6 +289,7 @@ async fn look(
         status: status.as_ref(),
         unhealthy: health.as_ref().and_then(|health| health.as_ref().ok()?.1.as_deref()),
         unasked: health.as_ref().and_then(|health| health.as_ref().err()),
+        unfinished,
     };
     let flags = flags::all(&seen);
     let state = status.as_ref().map_or(&State::Stopped, |status| &status.state);

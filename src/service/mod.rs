@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod escape;
+pub mod journal;
 pub mod manifest;
 pub mod name;
 pub mod record;

@@ -201,6 +201,9 @@ pub fn release_failed(unit: &str, release: u32) -> HostPath {
     HostPath::new(Base::Data, format!("unitbee/units/{unit}/{release}/failed"))
 }
 
+/// The lock that everything which changes units of a host takes.
+pub const LOCK: &str = "apply";
+
 /// The change that is under way on a machine. Machines may share the folder, so each has its own.
 #[must_use]
 pub fn journal(node: &str) -> HostPath {

@@ -98,6 +98,8 @@ pub enum FlagKind {
     HealthUnknown,
     /// Another supervisor or domain runs it too.
     Duplicate,
+    /// A change of it was left unfinished.
+    UnfinishedChange,
 }
 
 impl fmt::Display for FlagKind {
@@ -114,6 +116,7 @@ impl fmt::Display for FlagKind {
             Self::Unhealthy => "unhealthy",
             Self::HealthUnknown => "health-unknown",
             Self::Duplicate => "duplicate",
+            Self::UnfinishedChange => "unfinished-change",
         })
     }
 }

@@ -15,7 +15,7 @@ use super::change::Change;
 use super::converge::Session;
 use super::error::ApplyError;
 use super::event::{Event, Sink};
-use super::journal::{Entry, Journal};
+use super::journal::{self, Entry, Journal};
 use super::plan::{Plan, is_empty};
 use super::step::{Action, Step, StepId};
 use crate::host::{self, Batch, Facts, Host, HostError, Lease, Query};
@@ -228,7 +228,7 @@ impl<'a> Executor<'a> {
         let closes = steps.iter().any(|step| matches!(step.action, Action::CloseJournal));
         self.is_open |= steps.iter().any(|step| matches!(step.action, Action::OpenJournal));
         if self.is_open && !closes {
-            batch.puts.push(self.journal.put(&self.facts));
+            batch.puts.push(journal::put(&self.journal, &self.facts));
         }
         for step in &steps {
             if let Action::Files(files) = &step.action {
@@ -239,7 +239,7 @@ impl<'a> Executor<'a> {
             }
         }
         if closes {
-            batch.removes.push(Journal::path(&self.facts));
+            batch.removes.push(journal::path(&self.facts));
             batch.prune.extend(supervisor::layout::journal_folders());
             let audit = std::mem::take(&mut self.audit);
             batch.appends.extend(audit.iter().filter(|_| self.keeps_audit).map(AuditLine::append));
