@@ -11,7 +11,7 @@ use super::desired::Desired;
 use super::error::ApplyError;
 use super::event::Sink;
 use super::plan::{ApplyOptions, Plan};
-use super::recover::recover;
+use super::recover::{self, close, converge_after, recover};
 use super::survey;
 use super::uninstall::remove;
 use crate::host::{Host, Observation};
@@ -108,21 +108,37 @@ async fn first_look(
 pub async fn apply(host: &Arc<dyn Host>, request: &ApplyRequest<'_>, events: Sink<'_>) -> Result<Applied, ApplyError> {
     let query = survey::query(request.desired, request.change.requested);
     let (observation, approach) = supervisor::query(host, &query).await?;
-    let first = first_look(host, request, observation, approach, events).await?;
-    if first.plan.is_empty() && first.observed.journal.is_none() && (!request.prune || first.plan.orphans.is_empty()) {
-        return first.unchanged(host, request.desired).await;
-    }
+    let is_unfinished = recover::find(&observation)?.is_some();
+    let first = match first_look(host, request, observation, approach, events).await {
+        Ok(first) => {
+            let has_orphans = request.prune && !first.plan.orphans.is_empty();
+            if first.plan.is_empty() && !is_unfinished && !has_orphans {
+                return first.unchanged(host, request.desired).await;
+            }
+            Some(first)
+        }
+        // It may be what was left half-done that stands in the way, and something may be down meanwhile.
+        Err(ApplyError::Obstacles { .. }) if is_unfinished => None,
+        Err(error) => return Err(error),
+    };
     let (lease, observation) = request.change.lock(host, &query, events).await?;
-    let session = Session { host, change: &request.change, lease: &lease, events };
+    let session = Session { host, change: &request.change, lease: &lease, events, recovering: None };
     let mut observation = observation;
-    if recover(&session, &request.units(), &observation).await? {
+    // Where this change cannot be made as things are, it is not what finishes the one before.
+    let units = if first.is_some() { request.units() } else { Vec::new() };
+    let mut unfinished = recover(&session, &units, &observation).await?;
+    if let Some(journal) = &unfinished {
+        if first.is_none() {
+            close(&session, journal, &observation.facts).await?;
+            unfinished = None;
+        }
         // It has changed what was seen.
         observation = host.query(&query).await?;
     }
-    let route = first.route();
+    let route = first.map_or_else(|| Approach::default().into(), |first| first.route());
     let looked = look(host, &request.change, request.desired, &request.options, observation, route, events).await?;
     let orphans = looked.plan.orphans.clone();
-    let mut applied = session.converge(request.desired, looked, request.on_failure).await?;
+    let mut applied = converge_after(&session, unfinished, request.desired, looked, request.on_failure).await?;
     applied.orphans.clone_from(&orphans);
     if request.prune && !orphans.is_empty() {
         applied.removed = remove(&session, &orphans, None).await?;

@@ -153,6 +153,8 @@ pub(super) struct Session<'a> {
     pub(super) change: &'a Change<'a>,
     pub(super) lease: &'a Lease,
     pub(super) events: Sink<'a>,
+    /// The change that died and is being finished or reverted: its journal stays until that is done.
+    pub(super) recovering: Option<&'a Journal>,
 }
 
 impl<'a> Session<'a> {
@@ -164,7 +166,7 @@ impl<'a> Session<'a> {
             by: self.change.owner.to_owned(),
             begun_usec: facts.now_usec,
             after: None,
-            units: Vec::new(),
+            units: self.recovering.map(|journal| journal.units.clone()).unwrap_or_default(),
         };
         Executor::new(self, facts.clone(), manager, journal)
     }

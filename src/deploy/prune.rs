@@ -42,7 +42,7 @@ pub async fn prune(
     let asks = units.iter().flat_map(|unit| [Ask::File(layout::current_spec(unit)), Ask::Tree(layout::unit(unit))]);
     let query = Query { asks: [journal::ask(), Ask::Tree(layout::refs())].into_iter().chain(asks).collect() };
     let (lease, observation) = change.lock(host, &query, events).await?;
-    let session = Session { host, change, lease: &lease, events };
+    let session = Session { host, change, lease: &lease, events, recovering: None };
     recover::before(&session, &observation).await?;
     let facts = observation.facts.clone();
     let garbled = || ApplyError::Garbled { host: host.name().to_owned() };

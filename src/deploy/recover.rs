@@ -1,36 +1,41 @@
 //! Finishes or reverts a change that was left half-done, before the host is changed again.
 
-use super::apply::OnFailure;
-use super::converge::{Session, look};
+use camino::Utf8PathBuf;
+
+use super::apply::{Applied, OnFailure};
+use super::converge::{Looked, Session, look};
 use super::desired::Desired;
 use super::error::ApplyError;
 use super::event::Event;
-use super::journal::{self, Journal};
-use super::plan::ApplyOptions;
-use super::release::{StoredError, StoredRelease, read_back};
+use super::execute::is_lock_lost;
+use super::journal::{self, Entry, Journal};
+use super::plan::{self, ApplyOptions};
+use super::release::{self, ReleaseFound, StoredError, StoredRelease, read_back};
+use super::survey::Refs;
 use super::{survey, uninstall};
-use crate::host::{Answer, Ask, Batch, FileFound, Observation, Query};
+use crate::host::{Answer, Ask, Facts, FileFound, Observation, Query};
 use crate::service::record::Record;
 use crate::service::render::header;
 use crate::supervisor::{Approach, UnitFileKind, layout};
 
 /// Finishes or reverts what the journal among the answers speaks of, but for `units`, which the change in hand is about
-/// anyway. Tells whether anything was done.
+/// anyway. The journal stays for that change to close, or for [`close`]; it is returned.
 pub(super) async fn recover(
     session: &Session<'_>,
     units: &[String],
     observation: &Observation,
-) -> Result<bool, ApplyError> {
-    let Some(journal) = find(observation)? else { return Ok(false) };
+) -> Result<Option<Journal>, ApplyError> {
+    let Some(journal) = find(observation)? else { return Ok(None) };
     (session.events)(Event::Unfinished { change: journal.to_string() });
     let others = journal.units.iter().filter(|entry| !units.contains(&entry.unit));
     let others: Vec<String> = others.map(|entry| entry.unit.clone()).collect();
-    finish(session, &others).await?;
-    Ok(!others.is_empty())
+    let Session { host, change, lease, events, .. } = *session;
+    finish(&Session { host, change, lease, events, recovering: Some(&journal) }, &others).await?;
+    Ok(Some(journal))
 }
 
 /// The journal of this machine among answers of any kind.
-fn find(observation: &Observation) -> Result<Option<Journal>, ApplyError> {
+pub(super) fn find(observation: &Observation) -> Result<Option<Journal>, ApplyError> {
     for answer in &observation.answers {
         if let Some(journal) = journal::find(answer, &observation.facts)? {
             return Ok(Some(journal));
@@ -39,25 +44,73 @@ fn find(observation: &Observation) -> Result<Option<Journal>, ApplyError> {
     Ok(None)
 }
 
-/// Finishes or reverts whatever the journal of this machine speaks of, for a verb that is about `units`.
+/// Finishes or reverts whatever the journal of this machine speaks of, for a verb that does not say itself what becomes
+/// of units.
 ///
 /// # Errors
 ///
 /// Where the host cannot be looked at, or what is half-done can be neither finished nor reverted.
 pub(super) async fn before(session: &Session<'_>, observation: &Observation) -> Result<(), ApplyError> {
-    if recover(session, &[], observation).await? {
-        return Ok(());
+    match recover(session, &[], observation).await? {
+        Some(journal) => close(session, &journal, &observation.facts).await,
+        None => Ok(()),
     }
-    // A journal without units is left by nobody but one that died while it closed it.
-    if find(observation)?.is_some() {
-        let batch = Batch {
-            fence: Some(session.lease.fence().clone()),
-            removes: vec![journal::path(&observation.facts)],
-            prune: layout::journal_folders().into(),
-            ..Batch::default()
+}
+
+/// Carries out a change after one that died and left this journal; what that one brought is gone afterwards, also where the
+/// change has nothing to do or does not come through.
+pub(super) async fn converge_after(
+    session: &Session<'_>,
+    unfinished: Option<Journal>,
+    desired: &[Desired],
+    looked: Looked,
+    on_failure: OnFailure,
+) -> Result<Applied, ApplyError> {
+    let (has_nothing_to_do, facts) = (looked.plan.is_empty(), looked.observed.facts.clone());
+    let converged = session.converge(desired, looked, on_failure).await;
+    let is_left = match &converged {
+        Ok(_) => has_nothing_to_do,
+        Err(error) => !error.is_about_the_host() && !is_lock_lost(error),
+    };
+    if let Some(journal) = unfinished.filter(|_| is_left) {
+        let closed = close(session, &journal, &facts).await;
+        // Why the change failed matters more.
+        if converged.is_ok() {
+            closed?;
+        }
+    }
+    converged
+}
+
+/// Closes the journal of a change that nothing is left to be done about, and removes what it brought and never put into
+/// effect.
+pub(super) async fn close(session: &Session<'_>, journal: &Journal, facts: &Facts) -> Result<(), ApplyError> {
+    let host = session.host;
+    let units = journal.units.iter().map(|entry| &entry.unit);
+    let asks = units.flat_map(|unit| [Ask::File(layout::current_spec(unit)), Ask::Tree(layout::unit(unit))]);
+    let asks = [Ask::Tree(layout::refs())].into_iter().chain(asks).collect();
+    let mut answers = host.query(&Query { asks }).await?.answers.into_iter();
+    let garbled = || ApplyError::Garbled { host: host.name().to_owned() };
+    let Some(Answer::Tree(marks)) = answers.next() else { return Err(garbled()) };
+    let mut refs = Refs::read(marks.keys().map(Utf8PathBuf::as_path));
+    let (mut staged, mut spent) = (Vec::new(), Vec::new());
+    for Entry { unit, to, .. } in &journal.units {
+        let (Some(Answer::File(record)), Some(Answer::Tree(tree))) = (answers.next(), answers.next()) else {
+            return Err(garbled());
         };
-        session.host.change(&batch, &|_| ()).await?;
+        let current = record.and_then(|file| Record::parse(&file.content).ok()).map(|record| record.release);
+        let releases = release::found(tree);
+        let brought = to.filter(|to| Some(*to) != current && releases.get(to).is_none_or(ReleaseFound::is_undecided));
+        staged.extend(brought.map(|to| (unit.clone(), to)));
+        spent.extend(plan::spent(&releases, current).into_iter().map(|number| (unit.clone(), number)));
     }
+    let mut batch = plan::forget_staged(&staged, &mut refs);
+    plan::strip(&mut batch, &spent, &mut refs);
+    batch.fence = Some(session.lease.fence().clone());
+    batch.removes.push(journal::path(facts));
+    // The folder of the journal has to go before the one that it is in.
+    batch.prune.splice(0..0, layout::journal_folders());
+    host.change(&batch, &|_| ()).await?;
     Ok(())
 }
 

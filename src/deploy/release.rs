@@ -32,6 +32,12 @@ impl ReleaseFound {
     pub fn is_good(&self) -> bool {
         !self.failed && (self.healthy || self.set.is_none())
     }
+
+    /// Whether it has neither passed its gate nor failed.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        !self.failed && !self.is_good()
+    }
 }
 
 /// Reads the releases of a unit from the files below its folder, each with the SHA-256 of its content.

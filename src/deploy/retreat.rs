@@ -11,7 +11,7 @@ use super::event::Event;
 use super::execute::{Ended, Executor, Rejected};
 use super::plan::{self, ApplyOptions, Plan, WayBack};
 use super::release::{StoredRelease, read_back};
-use super::step::{Action, Step};
+use super::step::{Action, Step, StepId};
 use super::survey::{self, Refs};
 use super::uninstall;
 use crate::host::{Answer, Ask, Query};
@@ -84,7 +84,9 @@ impl<'a, 's> Retreat<'a, 's> {
     /// Releases that were brought to the host and never took effect.
     fn staged(&self) -> Vec<(String, u32)> {
         let untouched = |unit: &String| !self.executor.outcome.begun.iter().any(|(other, _)| other == unit);
-        let new = |entry: &&super::journal::Entry| entry.to.is_some() && entry.to != entry.from;
+        // One that the host had already, as a rollback goes back to, stays.
+        let brought: Vec<StepId> = self.plan.prepare.iter().map(|step| step.id.clone()).collect();
+        let new = |entry: &&super::journal::Entry| brought.contains(&StepId::new("release", &entry.unit));
         let entries = self.plan.entries.iter().filter(new).filter(|entry| untouched(&entry.unit));
         entries.filter_map(|entry| Some((entry.unit.clone(), entry.to?))).collect()
     }

@@ -11,7 +11,7 @@ use super::error::ApplyError;
 use super::event::Sink;
 use super::journal;
 use super::plan::ApplyOptions;
-use super::recover::recover;
+use super::recover::{converge_after, recover};
 use super::release::{self, ReleaseFound, read_back};
 use super::survey;
 use crate::host::{Answer, Ask, Host, Observation, Query};
@@ -33,16 +33,16 @@ pub async fn rollback(
     events: Sink<'_>,
 ) -> Result<(Applied, Vec<(String, u32)>), ApplyError> {
     let (lease, observation) = change.lock(host, &query(units), events).await?;
-    let session = Session { host, change, lease: &lease, events };
-    let observation =
-        if recover(&session, units, &observation).await? { host.query(&query(units)).await? } else { observation };
+    let session = Session { host, change, lease: &lease, events, recovering: None };
+    let unfinished = recover(&session, units, &observation).await?;
+    let observation = if unfinished.is_some() { host.query(&query(units)).await? } else { observation };
     let targets = targets(host.as_ref(), units, to, observation)?;
     let desired: Vec<Desired> =
         read_back(host.as_ref(), &targets).await?.into_iter().map(Desired::of_release).collect();
     let observation = host.query(&survey::query(&desired, change.requested)).await?;
     let options = ApplyOptions { take: true, retry: true, ..ApplyOptions::default() };
     let looked = look(host, change, &desired, &options, observation, Approach::default().into(), events).await?;
-    Ok((session.converge(&desired, looked, on_failure).await?, targets))
+    Ok((converge_after(&session, unfinished, &desired, looked, on_failure).await?, targets))
 }
 
 fn query(units: &[String]) -> Query {

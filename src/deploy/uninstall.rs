@@ -10,7 +10,7 @@ use super::error::ApplyError;
 use super::event::Sink;
 use super::execute::Executor;
 use super::plan::{Leaving, Obstacle, plan_removal};
-use super::recover::recover;
+use super::recover::{self, close, recover};
 use super::survey::Refs;
 use crate::host::{Answer, Ask, Facts, FileFound, Host, Observation, Query};
 use crate::service::record::{Record, RecordError};
@@ -31,9 +31,13 @@ pub async fn uninstall(
     events: Sink<'_>,
 ) -> Result<Vec<String>, ApplyError> {
     let (lease, observation) = change.lock(host, &query(units), events).await?;
-    let session = Session { host, change, lease: &lease, events };
-    recover(&session, units, &observation).await?;
-    remove(&session, units, project).await
+    let session = Session { host, change, lease: &lease, events, recovering: None };
+    let unfinished = recover(&session, units, &observation).await?;
+    let removed = remove(&session, units, project).await?;
+    if let Some(journal) = unfinished.filter(|_| removed.is_empty()) {
+        close(&session, &journal, &observation.facts).await?;
+    }
+    Ok(removed)
 }
 
 /// The same under a lock that is held.
@@ -71,10 +75,13 @@ async fn take_off_seen(
     let host = session.host;
     let garbled = || ApplyError::Garbled { host: host.name().to_owned() };
     let facts = observation.facts.clone();
+    let unfinished = recover::find(&observation)?;
     let own = SupervisorKind::choose(&facts, session.change.requested).manager;
     let (mut refs, leaving) = read(units, observation).ok_or_else(garbled)?;
     refuse(host, &leaving, project, &facts)?;
-    let leaving: Vec<Leaving> = leaving.into_iter().filter(Leaving::is_there).collect();
+    // Whoever died while it removed them may have removed their files and no more.
+    let is_going = |unit: &Leaving| unfinished.as_ref().is_some_and(|journal| journal.removes(&unit.unit));
+    let leaving: Vec<Leaving> = leaving.into_iter().filter(|unit| unit.is_there() || is_going(unit)).collect();
     if leaving.is_empty() {
         return Ok(Vec::new());
     }

@@ -30,7 +30,7 @@ impl<'a> Held<'a> {
     pub async fn take(host: &'a Arc<dyn Host>, change: &'a Change<'a>, events: Sink<'_>) -> Result<Self, ApplyError> {
         let query = Query { asks: vec![journal::ask()] };
         let (lease, observation) = change.lock(host, &query, events).await?;
-        let session = Session { host, change, lease: &lease, events };
+        let session = Session { host, change, lease: &lease, events, recovering: None };
         recover::before(&session, &observation).await?;
         Ok(Self { host, change, facts: observation.facts, lease })
     }

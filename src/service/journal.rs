@@ -89,6 +89,12 @@ impl Journal {
         self.units.iter().any(|entry| entry.unit == unit)
     }
 
+    /// Whether a unit goes by the change.
+    #[must_use]
+    pub fn removes(&self, unit: &str) -> bool {
+        self.units.iter().any(|entry| entry.unit == unit && entry.to.is_none())
+    }
+
     /// Reads a journal. One that is damaged says nothing: the files that it would speak of are looked at anyway.
     ///
     /// # Errors

@@ -37,6 +37,8 @@ pub(super) struct Executor<'a> {
     supervisors: BTreeMap<SupervisorKind, Arc<Supervisor>>,
     journal: Journal,
     is_open: bool,
+    /// Whether the journal stays when this is done: it says more than what is done here.
+    keeps_journal: bool,
     /// Steps that go along with the next files.
     deferred: Vec<Step>,
     /// What the audit log gets when the journal is closed.
@@ -85,6 +87,7 @@ impl<'a> Executor<'a> {
             supervisors: BTreeMap::new(),
             journal,
             is_open: false,
+            keeps_journal: session.recovering.is_some(),
             deferred: Vec::new(),
             audit: Vec::new(),
             keeps_audit: true,
@@ -227,7 +230,7 @@ impl<'a> Executor<'a> {
         let mut batch = Batch { fence: Some(self.lease.fence().clone()), ..Batch::default() };
         let closes = steps.iter().any(|step| matches!(step.action, Action::CloseJournal));
         self.is_open |= steps.iter().any(|step| matches!(step.action, Action::OpenJournal));
-        if self.is_open && !closes {
+        if self.is_open && (!closes || self.keeps_journal) {
             batch.puts.push(journal::put(&self.journal, &self.facts));
         }
         for step in &steps {
@@ -239,8 +242,10 @@ impl<'a> Executor<'a> {
             }
         }
         if closes {
-            batch.removes.push(journal::path(&self.facts));
-            batch.prune.extend(supervisor::layout::journal_folders());
+            if !self.keeps_journal {
+                batch.removes.push(journal::path(&self.facts));
+                batch.prune.extend(supervisor::layout::journal_folders());
+            }
             let audit = std::mem::take(&mut self.audit);
             batch.appends.extend(audit.iter().filter(|_| self.keeps_audit).map(AuditLine::append));
         }

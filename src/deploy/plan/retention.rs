@@ -26,7 +26,11 @@ pub(in super::super) fn outdated(keep: u32, releases: &BTreeMap<u32, ReleaseFoun
 
 /// What removes releases and whatever only they needed, and what that is in words. Marks of releases that are not there
 /// go with them.
-pub(super) fn prune(outdated: &BTreeMap<String, Vec<u32>>, refs: &mut Refs) -> (Batch, String) {
+pub(super) fn prune(
+    outdated: &BTreeMap<String, Vec<u32>>,
+    spent: &[(String, u32)],
+    refs: &mut Refs,
+) -> (Batch, String) {
     let mut batch = Batch::default();
     let mut words = Vec::new();
     for (unit, releases) in outdated {
@@ -37,6 +41,7 @@ pub(super) fn prune(outdated: &BTreeMap<String, Vec<u32>>, refs: &mut Refs) -> (
         }
     }
     unmark(&mut batch, refs, |unit, release| outdated.get(unit).is_some_and(|all| all.contains(&release)));
+    strip(&mut batch, spent, refs);
     let releases = if words.is_empty() { "what no release needs".to_owned() } else { words.join("; ") };
     (batch, format!("prune releases {releases}"))
 }
@@ -69,10 +74,26 @@ pub(in super::super) fn failed(unit: &str, release: u32, why: &str, refs: &mut R
         ..Batch::default()
     };
     if !is_in_effect {
-        batch.removes.extend([layout::release_env(unit, release), layout::release_definition(unit, release)]);
-        unmark(&mut batch, refs, |other, number| other == unit && number == release);
+        strip(&mut batch, &[(unit.to_owned(), release)], refs);
     }
     batch
+}
+
+/// The releases that failed, are not in effect any more, and still have all that makes them run: whoever was to take that
+/// away died.
+pub(in super::super) fn spent(releases: &BTreeMap<u32, ReleaseFound>, current: Option<u32>) -> Vec<u32> {
+    let is_spent = |(number, release): &(&u32, &ReleaseFound)| {
+        release.failed && (release.definition || release.env.is_some()) && Some(**number) != current
+    };
+    releases.iter().filter(is_spent).map(|(number, _)| *number).collect()
+}
+
+/// Adds to `batch` what removes all of failed releases that is of no use any more.
+pub(in super::super) fn strip(batch: &mut Batch, spent: &[(String, u32)], refs: &mut Refs) {
+    for (unit, release) in spent {
+        batch.removes.extend([layout::release_env(unit, *release), layout::release_definition(unit, *release)]);
+    }
+    unmark(batch, refs, |unit, release| spent.iter().any(|(other, number)| other == unit && *number == release));
 }
 
 /// What removes releases that were brought to the host and never took effect.

@@ -48,6 +48,7 @@ pub fn plan(
         refs: observed.refs.clone(),
         reload: false,
         outdated: BTreeMap::new(),
+        spent: Vec::new(),
         drifts: Vec::new(),
         obstacles: Vec::new(),
         notes: Notes::default(),
@@ -77,6 +78,8 @@ struct Planner<'a> {
     reload: bool,
     /// Releases that go, by unit.
     outdated: BTreeMap<String, Vec<u32>>,
+    /// Failed releases that a change which died did not tidy up.
+    spent: Vec<(String, u32)>,
     drifts: Vec<Obstacle>,
     obstacles: Vec<Obstacle>,
     notes: Notes,

@@ -1,5 +1,6 @@
 //! What happens to one unit whose release changes, or that does not run as it should.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use camino::Utf8Path;
@@ -47,7 +48,14 @@ impl<'a> Planner<'a> {
             self.ship(desired, found, release);
             self.check(desired, &draft.record.program);
             self.release(desired, found, installed, &draft, secrets_changed);
-            self.outdated.insert(unit.to_owned(), retention::outdated(desired.spec.keep, &found.releases, release));
+            let mut outdated = retention::outdated(desired.spec.keep, &found.releases, release);
+            // Of a change that died early there may be nothing but marks.
+            let is_gone = |number: &u32| *number != release && !found.releases.contains_key(number);
+            outdated.extend(self.refs.of_unit(unit).filter(is_gone).collect::<BTreeSet<_>>());
+            let spent = retention::spent(&found.releases, Some(release)).into_iter();
+            self.spent
+                .extend(spent.filter(|number| !outdated.contains(number)).map(|number| (unit.to_owned(), number)));
+            self.outdated.insert(unit.to_owned(), outdated);
         }
         self.note_all(desired, &draft.rendered.notes);
         self.reload |= self.reloads();

@@ -76,7 +76,7 @@ impl Planner<'_> {
             prepare.push(Step::new(StepId::only("linger"), does, Action::Linger));
         }
         let mut finish: Vec<Step> = Vec::new();
-        let (pruned, what) = retention::prune(&self.outdated, &mut self.refs);
+        let (pruned, what) = retention::prune(&self.outdated, &self.spent, &mut self.refs);
         if !is_empty(&pruned) {
             finish.push(Step::new(StepId::only("prune"), what, Action::Files(pruned)));
         }
