@@ -138,7 +138,8 @@ pub async fn apply(host: &Arc<dyn Host>, request: &ApplyRequest<'_>, events: Sin
     let route = first.map_or_else(|| Approach::default().into(), |first| first.route());
     let looked = look(host, &request.change, request.desired, &request.options, observation, route, events).await?;
     let orphans = looked.plan.orphans.clone();
-    let mut applied = converge_after(&session, unfinished, request.desired, looked, request.on_failure).await?;
+    let converging = converge_after(&session, unfinished, request.desired, looked, request.on_failure);
+    let mut applied = Box::pin(converging).await?;
     applied.orphans.clone_from(&orphans);
     if request.prune && !orphans.is_empty() {
         applied.removed = remove(&session, &orphans, None).await?;

@@ -50,6 +50,16 @@ pub enum ApplyError {
     /// A release cannot be read back.
     #[error(transparent)]
     Stored(#[from] StoredError),
+    /// The release to go back to is not kept.
+    #[error("{host} does not keep release {release} of {unit}")]
+    NoSuchRelease {
+        /// Unit.
+        unit: String,
+        /// Host.
+        host: String,
+        /// Number.
+        release: u32,
+    },
     /// There is no release to go back to.
     #[error("{unit} has no earlier release on {host} to go back to")]
     NoRelease {
@@ -134,6 +144,14 @@ pub enum Now {
     Left,
 }
 
+impl Failure {
+    /// Whether the unit had passed its gate and goes back because another did not.
+    #[must_use]
+    pub fn is_taken_back(&self) -> bool {
+        matches!(*self.error, ApplyError::TakenBack { .. })
+    }
+}
+
 impl ApplyError {
     /// One command or one sentence that helps.
     #[must_use]
@@ -145,7 +163,9 @@ impl ApplyError {
             Self::Check(error) => error.hint(),
             Self::Obstacles { obstacles, .. } => obstacles.iter().find_map(Obstacle::hint),
             Self::Stop(error) => error.hint(),
-            Self::NoRelease { unit, .. } => Some(format!("`unitbee history {unit}` shows its releases")),
+            Self::NoRelease { unit, .. } | Self::NoSuchRelease { unit, .. } => {
+                Some(format!("`unitbee history {unit}` shows its releases"))
+            }
             Self::Interrupted { left, .. } if !left.is_empty() => Some("the same command again goes on".to_owned()),
             Self::Rejected { failures, .. } => failures.iter().find_map(|failure| match failure.now {
                 Now::Left => Some(format!("`unitbee rollback {}` puts the release before back", failure.unit)),
@@ -204,6 +224,10 @@ fn is_lost(error: &HostError) -> bool {
 
 fn words(failures: &[Failure]) -> String {
     let one = |failure: &Failure| match failure.now {
+        Now::RolledBack { to, .. } if failure.is_taken_back() => {
+            format!("{} went back to release {to} with it", failure.unit)
+        }
+        Now::Removed if failure.is_taken_back() => format!("{} was removed with it", failure.unit),
         Now::RolledBack { to, .. } => {
             format!("release {} of {} failed and was rolled back to release {to}", failure.release, failure.unit)
         }

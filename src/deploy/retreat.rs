@@ -33,7 +33,7 @@ pub(super) struct Retreat<'a, 's> {
 struct Going {
     failure: Failure,
     way_back: WayBack,
-    /// Whether its release did not pass, or goes back with another that did not.
+    /// Whether its release is remembered as a bad one: it did not pass, and never has.
     failed: bool,
 }
 
@@ -127,7 +127,8 @@ impl<'a, 's> Retreat<'a, 's> {
             let log = self.log(&unit).await;
             let way_back = self.plan.lane(&unit).map_or(WayBack::Nothing, |lane| lane.way_back);
             let failure = Failure { unit, release, error: Box::new(error), log, now: Now::Left };
-            going.push(Going { failure, way_back, failed: true });
+            let failed = !self.plan.lane(&failure.unit).is_some_and(|lane| lane.is_proven);
+            going.push(Going { failure, way_back, failed });
         }
         let passed = names(&self.executor.outcome.up);
         if matches!(self.on_failure, OnFailure::RollBackAll(_)) {

@@ -42,7 +42,7 @@ pub async fn rollback(
     let observation = host.query(&survey::query(&desired, change.requested)).await?;
     let options = ApplyOptions { take: true, retry: true, ..ApplyOptions::default() };
     let looked = look(host, change, &desired, &options, observation, Approach::default().into(), events).await?;
-    Ok((converge_after(&session, unfinished, &desired, looked, on_failure).await?, targets))
+    Ok((Box::pin(converge_after(&session, unfinished, &desired, looked, on_failure)).await?, targets))
 }
 
 fn query(units: &[String]) -> Query {
@@ -65,12 +65,18 @@ fn targets(
         };
         let current = record.and_then(|file| Record::parse(&file.content).ok()).map(|record| record.release);
         let releases = release::found(tree);
-        let target = to.filter(|to| releases.contains_key(to)).or_else(|| match to {
-            Some(_) => None,
-            None => before(&releases, current),
-        });
-        let none = || ApplyError::NoRelease { unit: unit.clone(), host: host.name().to_owned() };
-        targets.push((unit.clone(), target.ok_or_else(none)?));
+        let (unit, host) = (unit.clone(), host.name().to_owned());
+        let target = match to {
+            Some(to) if !releases.contains_key(&to) => {
+                return Err(ApplyError::NoSuchRelease { unit, host, release: to });
+            }
+            Some(to) => to,
+            None => match before(&releases, current) {
+                Some(release) => release,
+                None => return Err(ApplyError::NoRelease { unit, host }),
+            },
+        };
+        targets.push((unit, target));
     }
     Ok(targets)
 }

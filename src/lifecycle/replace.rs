@@ -80,7 +80,8 @@ impl Service<'_> {
             (stopped, start)
         } else {
             let (mut by_url, mut note) = (false, None);
-            if first.is_pending().await {
+            // Where nothing of it runs, it is somebody else who answers there.
+            if runs && first.is_pending().await {
                 let asked = ask_to_exit(self.host, self.supervisor, self.unit, &before, old).await;
                 (by_url, note) = asked.map_err(self.failed("stop"))?;
             }

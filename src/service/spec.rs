@@ -81,11 +81,16 @@ fn usual_parallel() -> u32 {
 }
 
 impl UnitSpec {
-    /// Returns the spec without what says how releases are made, replaced and kept, and whose they are: two specs that
-    /// are equal without it describe the same running unit and need no new release.
+    /// Returns the spec without what says how releases are made, replaced and kept, whose they are, and where on this
+    /// machine the program was: two specs that are equal without it, with the same program, describe the same running
+    /// unit and need no new release.
     #[must_use]
     pub fn without_policy(&self) -> Self {
-        Self { project: String::new(), build: None, keep: KEEP, parallel: PARALLEL, ..self.clone() }
+        let program = match &self.program {
+            Program::Shipped(path) => Program::Shipped(path.file_name().unwrap_or_default().into()),
+            other => other.clone(),
+        };
+        Self { program, project: String::new(), build: None, keep: KEEP, parallel: PARALLEL, ..self.clone() }
     }
 }
 

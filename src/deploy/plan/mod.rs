@@ -72,6 +72,8 @@ pub struct Lane {
     pub accept: Step,
     /// What is done when it does not pass.
     pub way_back: WayBack,
+    /// Whether the release passed its gate before: one that does not this time is no bad release.
+    pub is_proven: bool,
 }
 
 /// What is done with a unit whose new release does not pass its gate.

@@ -212,6 +212,7 @@ impl<'a> Planner<'a> {
             launch: None,
             unproven: is_changed || !is_proven,
             way_back: way_back(found, record.release),
+            is_proven,
         };
         let launch = |replace: bool, why: String| {
             let stop = found.record.as_ref().map_or(&desired.spec.stop, |record| &record.spec.stop);

@@ -20,6 +20,8 @@ pub(super) struct UnitPlan {
     /// Whether its release has to pass the gate although nothing is started.
     pub(super) unproven: bool,
     pub(super) way_back: WayBack,
+    /// Whether its release passed a gate before.
+    pub(super) is_proven: bool,
 }
 
 /// How a unit is started.
@@ -126,7 +128,14 @@ impl Planner<'_> {
             steps.push(Step::on("gate", name, gate_words(&unit.spec), Action::Gate));
             let accept = retention::accept(name, unit.release, self.observed.facts.now_usec);
             let accept = Step::on("accept", name, format!("accept release {} of {name}", unit.release), accept);
-            wave.lanes.push(Lane { release: unit.release, way_back: unit.way_back, steps, accept, spec: unit.spec });
+            wave.lanes.push(Lane {
+                release: unit.release,
+                way_back: unit.way_back,
+                is_proven: unit.is_proven,
+                steps,
+                accept,
+                spec: unit.spec,
+            });
         }
         let has_enabled = !enable.is_empty() && self.reloads();
         wave.shared.extend(enable);
