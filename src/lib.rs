@@ -23,19 +23,22 @@
 //! - [`supervisor`] is the only place that knows systemd, launchd, and the runner for hosts without either. It is asked and told; a
 //!   process is never known by a number alone.
 //! - [`lifecycle`] starts a service until the *new* process is healthy, and ends one until nothing of it is left.
-//! - [`deploy`] compares what is wanted with what is there, and carries the difference over. A plan is a value: what
-//!   `plan` prints is what `apply` does.
+//! - [`deploy`] compares what is desired with what is there. The difference is a plan, a list of steps: what `plan` prints
+//!   is what `apply` does. One executor carries steps out, forward and back.
 //! - [`observe`] tells how services are, and what about them is odd.
 //!
 //! # Guarantees
 //!
 //! - What runs gets the arguments and the environment that the manifest names, byte for byte, or the manifest is refused.
-//! - Nothing on a host is ever half-written: programs and releases are new files, and the unit file, renamed into place
-//!   last, is the switch.
+//! - Nothing on a host is ever half-written: programs and releases are new files, and the unit file, renamed into place,
+//!   is the switch.
+//! - A release counts when it has passed its gate. One that does not gives way to the release before, by the same steps.
+//! - Whatever ends a change in the middle, the old or the new release runs whole, and the next change finishes the rest.
 //! - Whatever becomes of unitbee or the network while a service is replaced, the host finishes alone, and the service runs.
 //! - A file that unitbee did not write is never changed or removed.
 //! - An apply that changes nothing writes nothing, reloads nothing, restarts nothing.
-//! - Secrets are in one file of mode 0600 and in the environment of the process, and nowhere else.
+//! - Secrets are in one file of mode 0600 for each release that is kept and in the environment of the process, and nowhere
+//!   else.
 //!
 //! # Use as a library
 //!

@@ -158,6 +158,9 @@ fn rejected(failures: &[Failure], untouched: &[String]) -> Vec<String> {
         let Failure { unit, release, error, log: said, now } = failure;
         lines.push(format!("  - release {release} of {unit}: {}", shown(&chain(error))));
         log(&mut lines, unit, said);
+        // What it said is here already.
+        let hint = error.hint().filter(|hint| !hint.starts_with("`unitbee logs"));
+        lines.extend(hint.map(|hint| format!("    hint: {hint}")));
         let process = |pid: &Option<u32>| pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
         match now {
             Now::RolledBack { to, pid } => {

@@ -105,6 +105,21 @@ pub fn jobs(global: &Global, work: Vec<HostWork>) -> Vec<Job> {
     work.into_iter().map(job).collect()
 }
 
+/// The same for verbs that only look: without a manifest and without names, every unit of ours that the hosts have.
+pub async fn of_all_installed(global: &Global, services: &Services) -> Result<Vec<Job>> {
+    let is_unnamed = services.services.is_empty() && global.file.is_none();
+    if is_unnamed && read(Utf8Path::new(MANIFEST)).await?.is_none() {
+        return installed::all(global, machines(global)).await;
+    }
+    of_installed(global, services).await
+}
+
+/// The machines that the command line names, or this one.
+fn machines(global: &Global) -> Vec<(String, String)> {
+    let hosts = if global.hosts.is_empty() { vec![THIS_MACHINE.to_owned()] } else { global.hosts.clone() };
+    hosts.into_iter().map(|host| (host.clone(), host)).collect()
+}
+
 /// Jobs for units that are installed: those of the manifest where there is one, and whatever else of ours is found on the
 /// hosts by the names of the command line.
 pub async fn of_installed(global: &Global, services: &Services) -> Result<Vec<Job>> {
@@ -127,9 +142,7 @@ pub async fn of_installed(global: &Global, services: &Services) -> Result<Vec<Jo
         };
     }
     let Some(manifest) = found else {
-        let hosts = if global.hosts.is_empty() { vec![THIS_MACHINE.to_owned()] } else { global.hosts.clone() };
-        let machines = hosts.into_iter().map(|host| (host.clone(), host)).collect();
-        return installed::find(global, machines, names, &[]).await;
+        return installed::find(global, machines(global), names, &[]).await;
     };
     let is_known = |name: &String| manifest.select(std::slice::from_ref(name), &[]).is_ok();
     let (known, unknown): (Vec<String>, Vec<String>) = names.iter().cloned().partition(is_known);

@@ -15,7 +15,7 @@ use super::step::{Action, Step, StepId};
 use super::survey::{self, Refs};
 use super::uninstall;
 use crate::host::{Answer, Ask, Query};
-use crate::observe::logs::{LogQuery, recent};
+use crate::observe::logs::{Line, LogQuery, recent};
 use crate::supervisor::{Approach, layout};
 
 /// How many lines of a log are shown of what failed.
@@ -27,6 +27,8 @@ pub(super) struct Retreat<'a, 's> {
     executor: Executor<'a>,
     plan: &'s Plan,
     on_failure: OnFailure,
+    /// Unix time in microseconds by the host's clock: what logs say before it is of another release.
+    since_usec: u64,
 }
 
 /// A unit that goes back.
@@ -39,7 +41,8 @@ struct Going {
 
 impl<'a, 's> Retreat<'a, 's> {
     pub(super) fn new(session: &'s Session<'a>, executor: Executor<'a>, plan: &'s Plan, on_failure: OnFailure) -> Self {
-        Self { session, executor, plan, on_failure }
+        let since_usec = executor.facts.now_usec;
+        Self { session, executor, plan, on_failure, since_usec }
     }
 
     /// Goes back, and says what came of it.
@@ -218,6 +221,7 @@ impl<'a, 's> Retreat<'a, 's> {
         let Session { host, change, events, .. } = *self.session;
         let desired: Vec<Desired> = stored.into_iter().map(Desired::of_release).collect();
         let observation = host.query(&survey::query(&desired, change.requested)).await?;
+        self.since_usec = observation.facts.now_usec;
         let options = ApplyOptions { take: true, retry: true, ..ApplyOptions::default() };
         let route =
             self.executor.connected().cloned().map_or_else(|| Route::Approach(Approach::default()), Route::Supervisor);
@@ -286,8 +290,9 @@ impl<'a, 's> Retreat<'a, 's> {
         let units = [unit.to_owned()];
         let query = LogQuery { units: &units, lines: LINES };
         let lines = recent(self.session.host.as_ref(), &self.executor.facts, manager, &query).await;
-        let text = |line: crate::observe::logs::Line| String::from_utf8_lossy(&line.message).into_owned();
-        lines.map(|(lines, _)| lines.into_iter().map(text).collect()).unwrap_or_default()
+        let is_its = |line: &Line| line.time.is_none_or(|time| time >= self.since_usec);
+        let text = |line: Line| String::from_utf8_lossy(&line.message).into_owned();
+        lines.map(|(lines, _)| lines.into_iter().filter(is_its).map(text).collect()).unwrap_or_default()
     }
 }
 

@@ -52,7 +52,7 @@ async fn roll_back(job: &Job, args: &Rollback, who: &Who, progress: &Progress) -
 
 /// `history`.
 pub async fn history(global: &Global, services: &Services, output: Output) -> Result<Exit> {
-    let jobs = work::of_installed(global, services).await?;
+    let jobs = work::of_all_installed(global, services).await?;
     let results: Vec<HostResult<Vec<History>>> = rollout::each(jobs, |job| async move {
         let done = history::history(job.host.as_ref(), &job.units()).await.map_err(anyhow::Error::from);
         (job.host, done)

@@ -16,7 +16,7 @@ use crate::supervisor::Choice;
 
 /// `status`.
 pub async fn status(global: &Global, args: &Services, output: Output) -> Result<Exit> {
-    show(work::of_installed(global, args).await?, output).await
+    show(work::of_all_installed(global, args).await?, output).await
 }
 
 /// Shows how the units of `jobs` are.

@@ -32,6 +32,7 @@ use self::problem::Problems;
 pub use self::problem::{Diagnostic, Diagnostics};
 pub(crate) use self::read::closest;
 pub use self::schema::schema;
+pub(crate) use self::select::glob;
 pub use self::select::{HostWork, SelectError, without_suffix};
 pub use self::starter::starter;
 use super::spec::{SliceName, UnitSpec};

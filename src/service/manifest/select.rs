@@ -225,7 +225,7 @@ fn matches(wanted: &str, unit: &Placed) -> bool {
 }
 
 /// Tells whether a pattern with `*` and `?` covers a name.
-fn glob(pattern: &[u8], name: &[u8]) -> bool {
+pub(crate) fn glob(pattern: &[u8], name: &[u8]) -> bool {
     // On a mismatch only the last star can take more; so this is linear in each star.
     let (mut p, mut n) = (0, 0);
     let mut star = None;
