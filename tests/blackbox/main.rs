@@ -24,7 +24,6 @@ mod gate;
 mod hangs;
 mod identity;
 mod inside;
-mod killed;
 #[path = "../support/lab.rs"]
 mod lab;
 mod ladder;
@@ -109,7 +108,10 @@ const EACH: &[&Target] = &[
 
 /// Every supervisor in each of its ages, and each userland.
 const ROLLBACK: &[&Target] =
-    &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_BUSYBOX, &MAC, &MAC_DAEMON];
+    &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX, &MAC, &MAC_DAEMON];
+
+/// One of each supervisor.
+const KINDS: &[&Target] = &[&SYSTEMD_262, &HERE, &RUNNER, &MAC];
 
 const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     // These take minutes, and begin first, so that the others run beside them.
@@ -145,7 +147,6 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("identity", identity::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
     // A job of the modelled Mac sees the /proc of its machine, and so would unitbee in it.
     ("inside", inside::subject, &[&HERE, &RUNNER_HERE]),
-    ("killed", killed::subject, EACH),
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
     ("lifecycle", lifecycle::subject, &[&RUNNER_CRON]),
@@ -160,23 +161,15 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("rebuild", rebuild::subject, &[&SYSTEMD_262, &HERE, &RUNNER_BUSYBOX, &MAC]),
     ("refusals", refusals::subject, EACH),
-    (
-        "restart-order",
-        restart_order::subject,
-        &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_BUSYBOX, &MAC],
-    ),
+    ("restart-order", restart_order::subject, &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX, &MAC]),
     ("rights", rights::subject, &[&MAC_DAEMON]),
     ("rollback", rollback::kinds, ROLLBACK),
-    (
-        "rollback-audit",
-        rollback::audit,
-        &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER, &RUNNER_BUSYBOX, &MAC, &MAC_DAEMON],
-    ),
-    ("rollback-ctrl-c", rollback::interrupt, ROLLBACK),
-    ("rollback-first", rollback::first, ROLLBACK),
+    ("rollback-audit", rollback::audit, KINDS),
+    ("rollback-ctrl-c", rollback::interrupt, KINDS),
+    ("rollback-first", rollback::first, KINDS),
     ("rollback-memory", rollback::memory, &[&VM, &RUNNER_CGROUP]),
-    ("rollback-several", rollback::several, ROLLBACK),
-    ("rollback-verb", rollback::verb, ROLLBACK),
+    ("rollback-several", rollback::several, KINDS),
+    ("rollback-verb", rollback::verb, KINDS),
     ("rotation", rotation::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX, &MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("secrets", secrets::subject, EACH),
     ("shared", shared::subject, &[&RUNNER]),
