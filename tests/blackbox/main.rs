@@ -50,6 +50,7 @@ mod rotation;
 mod run;
 mod secrets;
 mod shared;
+mod steps;
 mod target;
 mod terminal;
 mod truth;
@@ -113,9 +114,21 @@ const ROLLBACK: &[&Target] =
 /// One of each supervisor.
 const KINDS: &[&Target] = &[&SYSTEMD_262, &HERE, &RUNNER, &MAC];
 
+/// Each way to start and to stop a unit, and the shells that do it.
+const STEPS: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX, &MAC];
+
 const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     // These take minutes, and begin first, so that the others run beside them.
     ("limits", limits::subject, &[&VM, &RUNNER_CGROUP, &SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX]),
+    ("steps-fence", steps::fence, &[&SYSTEMD_262]),
+    ("steps-cut", steps::cut, &[&SYSTEMD_262, &RUNNER]),
+    ("steps-back", steps::back, STEPS),
+    ("steps-replace", steps::replace, STEPS),
+    ("steps-term", steps::replace_by_term, STEPS),
+    ("steps-install", steps::install, STEPS),
+    ("steps-remove", steps::remove, STEPS),
+    ("steps-disk", steps::disk, &[&SYSTEMD_262, &RUNNER]),
+    ("steps-signals", steps::signals, STEPS),
     ("restarts", restarts::subject, &[&MAC]),
     ("faults", faults::subject, &[&MAC]),
     ("hangs", hangs::subject, &[&MAC]),

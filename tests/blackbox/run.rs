@@ -158,17 +158,37 @@ impl Lines {
     /// Awaits a line that holds `text`; gives all lines up to that.
     #[track_caller]
     pub(crate) fn upto(&self, text: &str) -> Vec<String> {
+        self.upto_one(&format!("{text:?}"), |line| line.contains(text))
+    }
+
+    /// The same for a line that is looked for by more than a text; `what` is what it is called.
+    #[track_caller]
+    pub(crate) fn upto_one(&self, what: &str, mut is_it: impl FnMut(&str) -> bool) -> Vec<String> {
         let deadline = Instant::now() + self.1;
         let mut seen = Vec::new();
         loop {
             match self.0.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     seen.push(line);
-                    if seen.last().is_some_and(|line| line.contains(text)) {
+                    if seen.last().is_some_and(|line| is_it(line)) {
                         return seen;
                     }
                 }
-                Err(error) => panic!("no line with {text:?} ({error}), but {seen:#?}"),
+                Err(error) => panic!("no line with {what} ({error}), but {seen:#?}"),
+            }
+        }
+    }
+
+    /// Awaits the end; gives all lines up to that.
+    #[track_caller]
+    pub(crate) fn rest(&self) -> Vec<String> {
+        let deadline = Instant::now() + self.1;
+        let mut seen = Vec::new();
+        loop {
+            match self.0.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => seen.push(line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return seen,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("no end, but {seen:#?}"),
             }
         }
     }

@@ -6,6 +6,7 @@
 //! daemon --port N [--health-after MS] [--healthy-for MS] [--healthy-with FILE] [--unhealthy-with FILE] [--unhealthy]
 //!        [--status CODE] [--slow MS] [--version TEXT] [--exit-after MS --code N] [--deaf] [--shutdown none|late]
 //!        [--no-listen] [--heir] [--eat MIB] [--spin THREADS] [--crowd THREADS] [--children]
+//! daemon --check
 //! ```
 //!
 //! With `--heir` another process takes over the port once this one has ended.
@@ -147,6 +148,10 @@ fn read() -> Habits {
             "--spin" => habits.spin = value().parse().expect("--spin"),
             "--crowd" => habits.crowd = value().parse().expect("--crowd"),
             "--children" => habits.children = true,
+            "--check" => {
+                println!("daemon can run");
+                exit(0);
+            }
             other => panic!("unknown habit {other}"),
         }
     }
