@@ -432,6 +432,29 @@ fn only_the_last_releases_stay() {
 }
 
 #[test]
+fn what_changes_that_died_left_goes_with_the_next() {
+    let mut world = World::new();
+    world.apply(&world.plan(&wanted("", "1", "s"), false).unwrap());
+    // One died when its program was there, the other on its way back, before the failed release was tidied up.
+    let plan = world.plan(&wanted("", "2", "s"), false).unwrap();
+    world.write(plan.steps().filter(|step| step.id.verb() == "ship"));
+    let plan = world.plan(&wanted("", "3", "s"), false).unwrap();
+    world.write(plan.steps().filter(|step| ["ship", "release"].contains(&step.id.verb())));
+    let failed = world.files.keys().find(|path| path.rel.as_str().contains("units/w-b/2/")).unwrap().rel.clone();
+    world.files.insert(HostPath::new(Base::Data, failed.with_file_name("failed")), b"why\n".to_vec());
+    world.apply(&world.plan(&wanted("", "4", "s"), false).unwrap());
+    let names = |text: &str| -> Vec<&str> {
+        let names = world.files.keys().filter(|path| path.rel.as_str().contains(text));
+        names.filter_map(|path| path.rel.file_name()).collect()
+    };
+    assert_eq!(names("units/w-b/2/"), ["failed", "set", "spec.json"]);
+    assert_eq!(names("units/w-a/2/"), [""; 0]);
+    assert_eq!(names("unitbee/store/").len(), 2, "{:#?}", world.files.keys());
+    assert_eq!(names("unitbee/refs/rbee.slice/"), ["w-a.1", "w-a.4", "w-b.1", "w-b.3"]);
+    assert!(world.plan(&wanted("", "4", "s"), false).unwrap().is_empty());
+}
+
+#[test]
 fn as_many_releases_stay_as_the_manifest_says() {
     let mut world = World::new();
     for program in 0..4 {
