@@ -16,7 +16,9 @@ use super::survey::{self, Refs};
 use super::uninstall;
 use crate::host::{Answer, Ask, Query};
 use crate::observe::logs::{Line, LogQuery, recent};
-use crate::supervisor::{Approach, layout};
+use crate::service::record::Record;
+use crate::service::render::header;
+use crate::supervisor::{Approach, UnitFileKind, layout};
 
 /// How many lines of a log are shown of what failed.
 const LINES: u32 = 20;
@@ -50,14 +52,15 @@ impl<'a, 's> Retreat<'a, 's> {
         let done = match ended {
             Ok(Ended::Rejected(rejected)) => self.reject(rejected).await,
             Ok(Ended::Whole | Ended::Interrupted) => self.interrupted().await,
-            Err(error) => match self.switched() {
+            Err(error) => match self.switched().await {
+                Err(error) => Err(error),
                 // Nothing has taken effect yet.
-                units if units.is_empty() => {
+                Ok(units) if units.is_empty() => {
                     // Why it failed is worth more than why this does; whoever comes next finds the journal.
                     self.abandon().await.ok();
                     Ok(error)
                 }
-                units => {
+                Ok(units) => {
                     let mut error = Some(error);
                     let rejected = units.into_iter().map(|(unit, release)| {
                         let error = error.take().unwrap_or_else(|| ApplyError::TakenBack { unit: unit.clone() });
@@ -71,10 +74,27 @@ impl<'a, 's> Retreat<'a, 's> {
         done.unwrap_or_else(|error| error)
     }
 
-    /// The units of waves that were begun and that have not passed.
-    fn switched(&self) -> Vec<(String, u32)> {
+    /// The units of waves that were begun and that have not passed. One whose files are as they were, as where they did not
+    /// fit on the disk, was not begun.
+    async fn switched(&mut self) -> Result<Vec<(String, u32)>, ApplyError> {
         let up = names(&self.executor.outcome.up);
-        self.executor.outcome.begun.iter().filter(|(unit, _)| !up.contains(unit)).cloned().collect()
+        let begun = &mut self.executor.outcome.begun;
+        let mut switched: Vec<(String, u32)> = begun.iter().filter(|(unit, _)| !up.contains(unit)).cloned().collect();
+        let ask = |(unit, _): &(String, u32)| {
+            let files = UnitFileKind::ALL.map(|kind| Ask::File(kind.path(unit)));
+            files.into_iter().chain([Ask::File(layout::current_spec(unit))])
+        };
+        let asks = switched.iter().flat_map(ask).collect();
+        let answers = self.session.host.query(&Query { asks }).await?.answers;
+        let has = |answer: &Answer, release: u32| {
+            let Answer::File(Some(file)) = answer else { return false };
+            let in_header = header::parse(&file.content).map(|header| header.release);
+            in_header.or_else(|| Some(Record::parse(&file.content).ok()?.release)) == Some(release)
+        };
+        let mut answers = answers.chunks(UnitFileKind::ALL.len() + 1);
+        switched.retain(|(_, release)| answers.next().into_iter().flatten().any(|answer| has(answer, *release)));
+        begun.retain(|one| up.contains(&one.0) || switched.contains(one));
+        Ok(switched)
     }
 
     /// Units whose turn did not come.
