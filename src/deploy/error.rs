@@ -184,35 +184,42 @@ impl ApplyError {
     /// about it from here.
     #[must_use]
     pub fn is_about_the_host(&self) -> bool {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
-        while let Some(error) = cause {
-            // A transparent error is its source, and does not name it as one.
-            let host = match error.downcast_ref::<Self>() {
-                Some(Self::Host(host)) => Some(host),
-                Some(Self::Supervisor(error)) => return is_host_lost(error),
-                Some(Self::Lifecycle(LifecycleError::Gate { source: GateError::Host { source, .. }, .. })) => {
-                    Some(source)
-                }
-                _ => error.downcast_ref::<HostError>(),
+        self.causes().find_map(host_error).is_some_and(is_lost)
+    }
+
+    /// Whether a gate rejected the release, so that it would do so again: else it was not the release that was at fault.
+    #[must_use]
+    pub fn is_a_verdict(&self) -> bool {
+        let is_verdict = |cause: &(dyn std::error::Error + 'static)| {
+            let of_gate = match cause.downcast_ref::<Self>() {
+                Some(Self::Lifecycle(LifecycleError::Dependents { .. })) => return true,
+                _ => cause.downcast_ref::<GateError>(),
             };
-            if let Some(host) = host {
-                return is_lost(host);
-            }
-            cause = error.source();
-        }
-        false
+            of_gate.is_some_and(|error| {
+                matches!(error, GateError::Failed { .. } | GateError::Exited { .. } | GateError::NotHealthy { .. })
+            })
+        };
+        self.causes().any(is_verdict)
+    }
+
+    /// The error and its causes.
+    fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        let first: &(dyn std::error::Error + 'static) = self;
+        std::iter::successors(Some(first), |error| error.source())
     }
 }
 
-fn is_host_lost(error: &SupervisorError) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(host) = error.downcast_ref::<HostError>() {
-            return is_lost(host);
-        }
-        cause = error.source();
+/// The host's own error, where `error` is that or stands for it: a transparent error does not name what it is as its source.
+fn host_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a HostError> {
+    match error.downcast_ref::<ApplyError>() {
+        Some(ApplyError::Host(host) | ApplyError::Stored(StoredError::Host(host))) => return Some(host),
+        Some(ApplyError::Supervisor(SupervisorError::Host(host))) => return Some(host),
+        _ => {}
     }
-    false
+    match error.downcast_ref::<SupervisorError>() {
+        Some(SupervisorError::Host(host)) => Some(host),
+        _ => error.downcast_ref::<HostError>(),
+    }
 }
 
 fn is_lost(error: &HostError) -> bool {
@@ -244,4 +251,49 @@ fn words(failures: &[Failure]) -> String {
 fn units(done: &[String], left: &[String]) -> String {
     let list = |units: &[String]| if units.is_empty() { "none".to_owned() } else { units.join(", ") };
     format!("done: {}; untouched: {}", list(done), list(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost() -> HostError {
+        HostError::Lost { host: "gpu1".into(), during: "query".into() }
+    }
+
+    fn at_gate(source: GateError) -> ApplyError {
+        LifecycleError::Gate { unit: "web".into(), host: "gpu1".into(), source }.into()
+    }
+
+    #[test]
+    fn a_host_that_is_lost_is_found_wherever_it_is_the_cause() {
+        let unit = || "web".to_owned();
+        let stop = StopError::Supervisor { unit: unit(), source: lost().into() };
+        let lifecycle =
+            LifecycleError::Supervisor { verb: "start", unit: unit(), host: "gpu1".into(), source: lost().into() };
+        let errors: [ApplyError; 7] = [
+            lost().into(),
+            SupervisorError::from(lost()).into(),
+            StoredError::from(lost()).into(),
+            stop.into(),
+            lifecycle.into(),
+            at_gate(GateError::Supervisor { unit: unit(), source: lost().into() }),
+            at_gate(GateError::Host { unit: unit(), source: lost() }),
+        ];
+        for error in errors {
+            assert!(error.is_about_the_host(), "{error:?}");
+            assert!(!error.is_a_verdict(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_gate_rejects_a_release() {
+        let refused =
+            HostError::Change { host: "gpu1".into(), step: "write x".into(), detail: "No space left on device".into() };
+        let error = ApplyError::from(refused);
+        assert!(!error.is_about_the_host() && !error.is_a_verdict());
+        let exited =
+            at_gate(GateError::Exited { unit: "web".into(), reason: "exited with code 1".into(), clean: false });
+        assert!(exited.is_a_verdict() && !exited.is_about_the_host());
+    }
 }
