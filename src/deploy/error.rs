@@ -211,10 +211,13 @@ impl ApplyError {
 
 /// The host's own error, where `error` is that or stands for it: a transparent error does not name what it is as its source.
 fn host_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a HostError> {
-    match error.downcast_ref::<ApplyError>() {
-        Some(ApplyError::Host(host) | ApplyError::Stored(StoredError::Host(host))) => return Some(host),
-        Some(ApplyError::Supervisor(SupervisorError::Host(host))) => return Some(host),
-        _ => {}
+    if let Some(
+        ApplyError::Host(host)
+        | ApplyError::Stored(StoredError::Host(host))
+        | ApplyError::Supervisor(SupervisorError::Host(host)),
+    ) = error.downcast_ref()
+    {
+        return Some(host);
     }
     match error.downcast_ref::<SupervisorError>() {
         Some(SupervisorError::Host(host)) => Some(host),

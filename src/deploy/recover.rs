@@ -30,7 +30,7 @@ pub(super) async fn recover(
     let others = journal.units.iter().filter(|entry| !units.contains(&entry.unit));
     let others: Vec<String> = others.map(|entry| entry.unit.clone()).collect();
     let Session { host, change, lease, events, .. } = *session;
-    finish(&Session { host, change, lease, events, recovering: Some(&journal) }, &others).await?;
+    Box::pin(finish(&Session { host, change, lease, events, recovering: Some(&journal) }, &others)).await?;
     Ok(Some(journal))
 }
 

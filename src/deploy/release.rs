@@ -13,11 +13,14 @@ use crate::supervisor::layout;
 
 /// What was found of a release, without reading it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a file that is there or not")]
 pub struct ReleaseFound {
     /// SHA-256 of its secrets, where it has any.
     pub env: Option<String>,
     /// SHA-256 of the file with its digest; absent in releases of format 1.
     pub set: Option<String>,
+    /// Whether its record is there, which is written last.
+    pub spec: bool,
     /// Whether its unit file is kept.
     pub definition: bool,
     /// Whether it passed its gate.
@@ -30,7 +33,7 @@ impl ReleaseFound {
     /// Whether there is a way back to it: it passed its gate once, or is of a time when that was not recorded.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        !self.failed && (self.healthy || self.set.is_none())
+        !self.failed && (self.healthy || self.spec && self.set.is_none())
     }
 
     /// Whether it has neither passed its gate nor failed.
@@ -50,6 +53,7 @@ pub fn found(tree: BTreeMap<Utf8PathBuf, String>) -> BTreeMap<u32, ReleaseFound>
         let release = releases.entry(number).or_default();
         match file {
             "env" => release.env = Some(digest),
+            "spec.json" => release.spec = true,
             "set" => release.set = Some(digest),
             "definition" => release.definition = true,
             "healthy" => release.healthy = true,
@@ -163,10 +167,23 @@ mod tests {
     #[test]
     fn the_marks_of_a_release_are_read_from_its_folder() {
         let tree = |paths: &[&str]| paths.iter().map(|path| ((*path).into(), "d".to_owned())).collect();
-        let found =
-            found(tree(&["spec.json", "1/spec.json", "1/env", "2/set", "2/failed", "3/set", "3/healthy", "x/set"]));
-        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
+        let found = found(tree(&[
+            "spec.json",
+            "1/spec.json",
+            "1/env",
+            "2/set",
+            "2/failed",
+            "3/set",
+            "3/healthy",
+            "4/env",
+            "x/set",
+        ]));
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4]);
         let good: Vec<bool> = found.values().map(ReleaseFound::is_good).collect();
-        assert_eq!(good, [true, false, true], "a release of format 1 has no marks and counts");
+        assert_eq!(
+            good,
+            [true, false, true, false],
+            "one of format 1 has no marks and counts, one that was begun does not"
+        );
     }
 }

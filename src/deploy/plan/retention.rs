@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     fn release(set: bool, healthy: bool, failed: bool) -> ReleaseFound {
-        ReleaseFound { set: set.then(|| "s".into()), healthy, failed, ..ReleaseFound::default() }
+        ReleaseFound { set: set.then(|| "s".into()), spec: true, healthy, failed, ..ReleaseFound::default() }
     }
 
     #[test]

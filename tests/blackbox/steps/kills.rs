@@ -1,5 +1,6 @@
 //! unitbee is killed at each step of each kind of change.
 
+use std::io::Write;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -25,7 +26,7 @@ pub(crate) fn install(bench: &Bench) {
     let plan = planned(bench);
     let run = unitbee(bench, &["--json", "apply"]).exits(0);
     assert_eq!(ended(&run), plan, "{run}");
-    let whole = Tree::of(bench).is_whole();
+    let whole = Tree::of(bench).must_be_whole();
     kills.each(&all(&run), |number, moment| {
         unitbee(bench, &["uninstall", "--yes"]).exits(0);
         nothing.assert_is_of(bench, &format!("before {moment:?}"));
@@ -82,7 +83,7 @@ pub(crate) fn back(bench: &Bench) {
     bad(10).write(bench);
     let run = unitbee(bench, &["--json", "apply"]).exits(4);
     assert_runs(bench, old, "after a release that failed");
-    let whole = Tree::of(bench).is_whole();
+    let whole = Tree::of(bench).must_be_whole();
     kills.each(&all(&run), |number, moment| {
         let bad = bad(number + 11);
         bad.write(bench);
@@ -131,7 +132,7 @@ pub(crate) fn remove(bench: &Bench) {
         release.write(bench);
         unitbee(bench, &["apply"]).exits(0);
     }
-    let whole = Tree::of(bench).is_whole();
+    let whole = Tree::of(bench).must_be_whole();
     let run = unitbee(bench, &["--json", "rollback"]).exits(0);
     assert_runs(bench, old, "after a rollback");
     let groups = all(&run);
@@ -169,7 +170,7 @@ impl<'a> Kills<'a> {
             Release { version, kind }.write(self.bench);
             unitbee(self.bench, &["apply"]).exits(0);
         }
-        Tree::of(self.bench).is_whole()
+        Tree::of(self.bench).must_be_whole()
     }
 
     /// Has `change` done for each moment, and says what it came to.
@@ -180,7 +181,8 @@ impl<'a> Kills<'a> {
             change(number, moment);
         }
         let (target, seconds) = (self.bench.target.name, begun.elapsed().as_secs());
-        eprintln!("{target}: {}: {} kills, all survived, in {seconds} s", self.name, moments.len());
+        writeln!(std::io::stderr(), "{target}: {}: {} kills, all survived, in {seconds} s", self.name, moments.len())
+            .ok();
     }
 
     /// Kills unitbee at a moment; gives words for it.
