@@ -125,6 +125,9 @@ impl<'a> Planner<'a> {
                 return None;
             }
             self.note_all(desired, &same.rendered.notes);
+            if self.observed.journal.as_ref().is_some_and(|journal| journal.is_about(desired.unit())) {
+                self.tidy(desired, found, current);
+            }
             let unit = self.keep_running(desired, found, &same.record, None, Vec::new());
             return (!unit.is_nothing()).then(|| {
                 self.entries.push(Entry { unit: desired.unit().into(), from: Some(current), to: Some(current) });

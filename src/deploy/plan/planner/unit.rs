@@ -48,14 +48,7 @@ impl<'a> Planner<'a> {
             self.ship(desired, found, release);
             self.check(desired, &draft.record.program);
             self.release(desired, found, installed, &draft, secrets_changed);
-            let mut outdated = retention::outdated(desired.spec.keep, &found.releases, release);
-            // Of a change that died early there may be nothing but marks.
-            let is_gone = |number: &u32| *number != release && !found.releases.contains_key(number);
-            outdated.extend(self.refs.of_unit(unit).filter(is_gone).collect::<BTreeSet<_>>());
-            let spent = retention::spent(&found.releases, Some(release)).into_iter();
-            self.spent
-                .extend(spent.filter(|number| !outdated.contains(number)).map(|number| (unit.to_owned(), number)));
-            self.outdated.insert(unit.to_owned(), outdated);
+            self.tidy(desired, found, release);
         }
         self.note_all(desired, &draft.rendered.notes);
         self.reload |= self.reloads();
@@ -81,6 +74,18 @@ impl<'a> Planner<'a> {
         shared.extend(Self::take_away(unit, found));
         let record = draft.record;
         self.keep_running(desired, found, &record, why, shared)
+    }
+
+    /// Plans what goes when `release` has passed its gate.
+    pub(super) fn tidy(&mut self, desired: &Desired, found: &UnitObserved, release: u32) {
+        let unit = desired.unit();
+        let mut outdated = retention::outdated(desired.spec.keep, &found.releases, release);
+        // Of a change that died early there may be nothing but marks.
+        let is_gone = |number: &u32| *number != release && !found.releases.contains_key(number);
+        outdated.extend(self.refs.of_unit(unit).filter(is_gone).collect::<BTreeSet<_>>());
+        let spent = retention::spent(&found.releases, Some(release)).into_iter();
+        self.spent.extend(spent.filter(|number| !outdated.contains(number)).map(|number| (unit.to_owned(), number)));
+        self.outdated.insert(unit.to_owned(), outdated);
     }
 
     /// Whether the secrets of a draft are others than those in effect.
