@@ -11,6 +11,7 @@ use super::execute::is_lock_lost;
 use super::journal::{self, Entry, Journal};
 use super::plan::{self, ApplyOptions};
 use super::release::{self, ReleaseFound, StoredError, StoredRelease, read_back};
+use super::step::Action;
 use super::survey::Refs;
 use super::{survey, uninstall};
 use crate::host::{Answer, Ask, Facts, FileFound, Observation, Query};
@@ -30,7 +31,8 @@ pub(super) async fn recover(
     let others = journal.units.iter().filter(|entry| !units.contains(&entry.unit));
     let others: Vec<String> = others.map(|entry| entry.unit.clone()).collect();
     let Session { host, change, lease, events, .. } = *session;
-    Box::pin(finish(&Session { host, change, lease, events, recovering: Some(&journal) }, &others)).await?;
+    let inner = Session { host, change, lease, events, recovering: Some(&journal) };
+    Box::pin(finish(&inner, &others)).await?;
     Ok(Some(journal))
 }
 
@@ -66,17 +68,18 @@ pub(super) async fn converge_after(
     looked: Looked,
     on_failure: OnFailure,
 ) -> Result<Applied, ApplyError> {
-    let (has_nothing_to_do, facts) = (looked.plan.is_empty(), looked.observed.facts.clone());
-    let converged = session.converge(desired, looked, on_failure).await;
+    let closes = looked.plan.steps().any(|step| matches!(step.action, Action::CloseJournal));
+    let facts = looked.observed.facts.clone();
+    let converged = Box::pin(session.converge(desired, looked, on_failure)).await;
     let is_left = match &converged {
-        Ok(_) => has_nothing_to_do,
+        Ok(_) => !closes,
         Err(error) => !error.is_about_the_host() && !is_lock_lost(error),
     };
     if let Some(journal) = unfinished.filter(|_| is_left) {
-        let closed = close(session, &journal, &facts).await;
+        let tidied = close(session, &journal, &facts).await;
         // Why the change failed matters more.
         if converged.is_ok() {
-            closed?;
+            tidied?;
         }
     }
     converged

@@ -87,6 +87,7 @@ async fn take_off_seen(
     }
     let plan = plan_removal(host.name(), &leaving, &mut refs, own);
     executor.keeps_audit &= !refs.is_empty();
+    executor.spares_journal = true;
     executor.run(&plan).await?;
     Ok(leaving.into_iter().map(|unit| unit.unit).collect())
 }

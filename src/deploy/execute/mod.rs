@@ -25,6 +25,7 @@ use crate::service::spec::Stop;
 use crate::supervisor::{self, Approach, Persistence, Supervisor, SupervisorError, SupervisorKind};
 
 /// Carries out the steps of plans on one host, under its lock.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Executor<'a> {
     pub(super) host: &'a Arc<dyn Host>,
     pub(super) lease: &'a Lease,
@@ -45,6 +46,8 @@ pub(super) struct Executor<'a> {
     audit: Vec<AuditLine>,
     /// Whether the host keeps an audit log: it goes with the last unit.
     pub(super) keeps_audit: bool,
+    /// Whether the journal may be done without: what fills the disk can be removed without a free byte.
+    pub(super) spares_journal: bool,
     /// Managers that have to hear that definitions are gone.
     left: Vec<SupervisorKind>,
     sent: u64,
@@ -91,6 +94,7 @@ impl<'a> Executor<'a> {
             deferred: Vec::new(),
             audit: Vec::new(),
             keeps_audit: true,
+            spares_journal: false,
             left: Vec::new(),
             sent: 0,
             total: 0,
@@ -253,7 +257,13 @@ impl<'a> Executor<'a> {
         let (sent, total, events) = (self.sent, self.total, self.events);
         let done = self.host.change(&batch, &|bytes| events(Event::Sent { bytes: sent + bytes, total })).await;
         self.ended(&steps, done.is_ok());
-        done?;
+        if let Err(error) = done.map_err(ApplyError::from) {
+            let only_opens = steps.iter().all(|step| matches!(step.action, Action::OpenJournal));
+            if !(only_opens && self.spares_journal) || error.is_about_the_host() {
+                return Err(error);
+            }
+            self.is_open = false;
+        }
         self.sent += steps.iter().map(Step::bytes).sum::<u64>();
         self.is_open &= !closes;
         // The journal and the marks are nobody's files.
