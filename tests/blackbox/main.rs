@@ -114,8 +114,8 @@ const ROLLBACK: &[&Target] =
 /// One of each supervisor.
 const KINDS: &[&Target] = &[&SYSTEMD_262, &HERE, &RUNNER, &MAC];
 
-/// Each way to start and to stop a unit, and the shells that do it.
-const STEPS: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX, &MAC];
+/// Each way to start and to stop a unit.
+const STEPS: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &MAC];
 
 const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     // These take minutes, and begin first, so that the others run beside them.
@@ -124,7 +124,8 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("steps-cut", steps::cut, &[&SYSTEMD_262, &RUNNER]),
     ("steps-back", steps::back, STEPS),
     ("steps-replace", steps::replace, STEPS),
-    ("steps-term", steps::replace_by_term, STEPS),
+    ("steps-replace", steps::replace, &[&RUNNER_BUSYBOX]),
+    ("steps-term", steps::replace_by_term, &[&SYSTEMD_262, &RUNNER]),
     ("steps-install", steps::install, STEPS),
     ("steps-remove", steps::remove, STEPS),
     ("steps-disk", steps::disk, &[&SYSTEMD_262, &RUNNER]),

@@ -1,7 +1,7 @@
 //! unitbee is killed at each step of each kind of change.
 
-use std::io::Write;
-use std::time::Duration;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -17,6 +17,9 @@ const SOON: Duration = Duration::from_secs(40);
 /// How long a lock may outlive its holder.
 const LOCK: Duration = Duration::from_mins(1);
 
+/// How many releases a host keeps.
+const KEPT: usize = 3;
+
 /// From nothing to two units.
 pub(crate) fn install(bench: &Bench) {
     let kills = Kills::new(bench, "install");
@@ -26,7 +29,7 @@ pub(crate) fn install(bench: &Bench) {
     let plan = planned(bench);
     let run = unitbee(bench, &["--json", "apply"]).exits(0);
     assert_eq!(ended(&run), plan, "{run}");
-    let whole = Tree::of(bench).must_be_whole();
+    let whole = Tree::of(bench).whole();
     kills.each(&all(&run), |number, moment| {
         unitbee(bench, &["uninstall", "--yes"]).exits(0);
         nothing.assert_is_of(bench, &format!("before {moment:?}"));
@@ -83,7 +86,7 @@ pub(crate) fn back(bench: &Bench) {
     bad(10).write(bench);
     let run = unitbee(bench, &["--json", "apply"]).exits(4);
     assert_runs(bench, old, "after a release that failed");
-    let whole = Tree::of(bench).must_be_whole();
+    let whole = Tree::of(bench).whole();
     kills.each(&all(&run), |number, moment| {
         let bad = bad(number + 11);
         bad.write(bench);
@@ -103,8 +106,8 @@ pub(crate) fn back(bench: &Bench) {
     kills.is_whole(old, &whole, "at the end");
 }
 
-/// What is on the host goes: all of it, or the newest release.
-pub(crate) fn remove(bench: &Bench) {
+/// All that is on the host goes.
+pub(crate) fn uninstall(bench: &Bench) {
     let kills = Kills::new(bench, "uninstall");
     let nothing = Tree::of(bench);
     let whole = kills.filled(Kind::ByUrl);
@@ -124,24 +127,21 @@ pub(crate) fn remove(bench: &Bench) {
         unitbee(bench, &["apply"]).exits(0);
         kills.is_whole(new, &whole, &what);
     });
+}
 
+/// The release before comes back, because somebody asks for it.
+pub(crate) fn rollback(bench: &Bench) {
     let kills = Kills::new(bench, "rollback");
-    let old = Release { version: 4, kind: Kind::ByUrl };
-    let new = Release { version: 5, kind: Kind::ByUrl };
-    for release in [old, new] {
-        release.write(bench);
-        unitbee(bench, &["apply"]).exits(0);
-    }
-    let whole = Tree::of(bench).must_be_whole();
+    let whole = kills.filled(Kind::ByUrl);
+    let [old, new] = [2, 3].map(|version| Release { version, kind: Kind::ByUrl });
     let run = unitbee(bench, &["--json", "rollback"]).exits(0);
     assert_runs(bench, old, "after a rollback");
     let groups = all(&run);
     unitbee(bench, &["apply"]).exits(0);
     kills.each(&groups, |number, moment| {
-        let new = Release { version: number + 6, ..new };
+        let new = Release { version: number + 4, ..new };
         let what = kills.kill(&["rollback"], moment);
-        let before = Release { version: number + 5, ..new };
-        let all: Vec<Release> = (4..=before.version).map(|version| Release { version, ..new }).collect();
+        let all: Vec<Release> = (1..new.version).map(|version| Release { version, ..new }).collect();
         kills.look(&all, &what);
         new.write(bench);
         unitbee(bench, &["apply"]).exits(0);
@@ -170,19 +170,19 @@ impl<'a> Kills<'a> {
             Release { version, kind }.write(self.bench);
             unitbee(self.bench, &["apply"]).exits(0);
         }
-        Tree::of(self.bench).must_be_whole()
+        Tree::of(self.bench).whole()
     }
 
     /// Has `change` done for each moment, and says what it came to.
     fn each(&self, groups: &[Vec<Moment>], change: impl Fn(u32, &Moment)) {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let moments = self.dice.pick(groups);
         for (number, moment) in (0..).zip(&moments) {
             change(number, moment);
         }
         let (target, seconds) = (self.bench.target.name, begun.elapsed().as_secs());
-        writeln!(std::io::stderr(), "{target}: {}: {} kills, all survived, in {seconds} s", self.name, moments.len())
-            .ok();
+        let (name, kills, dice) = (self.name, moments.len(), self.dice.words());
+        writeln!(io::stderr(), "{target}: {name}: {kills} kills, all survived, in {seconds} s ({dice})").ok();
     }
 
     /// Kills unitbee at a moment; gives words for it.
@@ -235,6 +235,10 @@ impl<'a> Kills<'a> {
     fn is_whole(&self, release: Release, whole: &Tree, what: &str) {
         assert_runs(self.bench, release, what);
         whole.assert_is_of(self.bench, what);
+        for (unit, _) in UNITS {
+            let good = self.bench.sh(&format!("find $HOME/.local/share/unitbee/units/{unit} -name healthy"));
+            assert!(good.lines().count() <= KEPT, "{good}{what}");
+        }
         assert_good(self.bench, what);
     }
 }

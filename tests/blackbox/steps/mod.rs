@@ -16,7 +16,7 @@ mod tree;
 pub(crate) use self::cut::subject as cut;
 pub(crate) use self::disk::subject as disk;
 pub(crate) use self::fence::subject as fence;
-pub(crate) use self::kills::{back, install, remove, replace, replace_by_term};
+pub(crate) use self::kills::{back, install, replace, replace_by_term, rollback, uninstall};
 pub(crate) use self::signals::subject as signals;
 
 use std::time::Duration;

@@ -109,21 +109,20 @@ impl Dice {
         format!("UNITBEE_STEPS_SEED={}", self.seed)
     }
 
-    /// The moments at which a change is interrupted. Each step is in one of them: groups come in pairs, as what begins
-    /// together ends together; one of each pair is taken.
+    /// The moments at which a change is interrupted. Each step is in one of them, each time that it is carried out: what
+    /// begins together ends together, and one of both is taken.
     pub(super) fn pick(&self, groups: &[Vec<Moment>]) -> Vec<Moment> {
         let mut state = self.seed;
         let mut picked = Vec::new();
-        let mut left: BTreeSet<&str> = groups.iter().flatten().map(|moment| moment.step.as_str()).collect();
+        let key = |moment: &Moment| (moment.step.clone(), moment.time);
+        let mut left: BTreeSet<_> = groups.iter().flatten().map(key).collect();
         for group in groups {
             let ends = group.iter().any(|moment| moment.event == "step-ended");
-            let is_last = ends && group.iter().any(|moment| left.contains(moment.step.as_str()));
+            let is_last = ends && group.iter().any(|moment| left.contains(&key(moment)));
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             if self.all || is_last || (!ends && state >> 63 == 0) {
                 picked.extend(group.last().cloned());
-                for moment in group {
-                    left.remove(moment.step.as_str());
-                }
+                left.retain(|step| !group.iter().any(|moment| key(moment) == *step));
             }
         }
         assert!(left.is_empty(), "never interrupted: {left:?}");

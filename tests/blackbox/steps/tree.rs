@@ -69,7 +69,7 @@ impl Tree {
 
     /// Asserts that nothing is half there.
     #[track_caller]
-    pub(super) fn must_be_whole(self) -> Self {
+    pub(super) fn whole(self) -> Self {
         assert_eq!(self.faults, Vec::<String>::new());
         self
     }
