@@ -166,8 +166,13 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
     folder.write("unitbee.toml", "[service.web]\ncommand = ['sleep']\n");
     assert!(folder.run(&["--json", "logs", "--raw"]).exits(64).stdout.contains("leave out `--raw` or `--json`"));
     told(&["plan", "wbe"], "did you mean `web`? there are web-main");
-    for verb in ["apply", "uninstall", "start", "stop", "status", "logs", "kill", "build", "install-unit"] {
+    for verb in ["apply", "build", "install-unit"] {
         told(&[verb, "wbe.service"], "did you mean `web`? there are web-main");
+    }
+    // Whatever the hosts have by that name would do, and none has anything.
+    for verb in ["uninstall", "start", "stop", "status", "logs", "kill", "rollback", "history", "prune"] {
+        let complaint = folder.run(&[verb, "wbe.service"]).complains(1);
+        assert!(complaint.contains("did you mean `web`?"), "{verb}:\n{complaint}");
     }
     told(&["plan", "-H=-oProxyCommand=x"], "is no host");
     assert_eq!(folder.names(), ["unitbee.toml"]);

@@ -92,7 +92,10 @@ pub(super) async fn find(
     if missing.is_empty() {
         return Ok(jobs);
     }
-    let similar = missing.first().and_then(|name| closest(name, there.iter().map(String::as_str))).map(str::to_owned);
+    let similar = missing
+        .first()
+        .and_then(|name| closest(without_suffix(name), there.iter().map(String::as_str)))
+        .map(str::to_owned);
     Err(NotFound { names: missing, hosts, similar }.into())
 }
 

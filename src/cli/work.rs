@@ -153,7 +153,8 @@ pub async fn of_installed(global: &Global, services: &Services) -> Result<Vec<Jo
         of_project(global, &manifest, work)
     };
     if !unknown.is_empty() {
-        let units: Vec<String> = manifest.units.iter().map(|unit| unit.spec.unit.to_string()).collect();
+        let units = manifest.units.iter().flat_map(|unit| [unit.spec.unit.to_string(), unit.spec.service.clone()]);
+        let units: Vec<String> = units.collect();
         let machines = manifest.machines(&global.hosts)?;
         for other in installed::find(global, machines, &unknown, &units).await? {
             match jobs.iter_mut().find(|job| job.host.name() == other.host.name()) {
