@@ -62,23 +62,7 @@ ready() {
     fi
     exit 1
   fi
-  said=$(room 2>&1) || { echo room && echo "$said" >&2 && exit 1; }
   echo ready
-}
-
-# Makes sure that there is room for what a start writes: nothing is ended that could not be started again.
-room() {
-  fresh=$claims/.new.$$
-  # Who gives back the last claim takes the folder around it away, maybe between two steps of this.
-  words=$(make_fresh) || words=$(make_fresh)
-  code=$?
-  if [ "$code" -eq 0 ] && [ -d "$registry" ]; then
-    words=$(LC_ALL=C dd if=/dev/zero of="$registry/.$unit.$$" bs=4096 count=1 2>&1)
-    code=$?
-  fi
-  rm -rf "$fresh" "$registry/.$unit.$$"
-  rmdir "$claims" 2>/dev/null
-  [ "$code" -eq 0 ] || { echo "cannot write below ${claims%/*}: ${words%%"$nl"*}" >&2 && exit 1; }
 }
 
 # Stops the unit within $1 seconds: by its runner, or in place of one that has died. A runner that was started meanwhile is
@@ -98,14 +82,9 @@ stop() {
     [ -z "$holder" ] || is_dead "$holder" || ! lives "$number" "${born%%.*}" || kill -TERM "$number" 2>/dev/null
     doze 0.1
   done
-  if [ ! -e "${ours-}" ]; then
-    for name in "$claims/$unit"/*; do
-      # A claim that cannot be written and that nobody has is no start's either.
-      if [ -z "$words" ] || [ -e "$name" ]; then
-        echo "${words:-its runner, process ${holder%%.*} of ${holder#*.*.*.}, does not end}" >&2
-        exit 1
-      fi
-    done
+  if [ ! -e "$ours" ]; then
+    echo "${words:-its runner, process ${holder%%.*} of ${holder#*.*.*.}, does not end}" >&2
+    exit 1
   fi
   if recall; then
     if ! end_orphan; then
