@@ -14,7 +14,7 @@ use super::uninstall::files;
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/releases/format-1");
 
 /// The folder of the manifest that the samples were made from.
-const FOLDER: &str = "/home/me/work";
+const FOLDER: &str = "/home/me/src";
 
 /// Where files of a sample were on the host.
 const PLACES: [(&str, &str); 2] = [("config", ".config"), ("data", ".local/share")];
