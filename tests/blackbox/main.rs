@@ -115,7 +115,7 @@ const ROLLBACK: &[&Target] =
 const KINDS: &[&Target] = &[&SYSTEMD_262, &HERE, &RUNNER, &MAC];
 
 /// Each way to start and to stop a unit.
-const STEPS: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &MAC];
+const STEPS: &[&Target] = &[&SYSTEMD_262, &RUNNER];
 
 const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     // These take minutes, and begin first, so that the others run beside them.
@@ -125,11 +125,11 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("steps-back", steps::back, STEPS),
     ("steps-replace", steps::replace, STEPS),
     ("steps-term", steps::replace_by_term, &[&SYSTEMD_262, &RUNNER]),
-    ("steps-install", steps::install, &[&SYSTEMD_262, &RUNNER]),
-    ("steps-uninstall", steps::uninstall, &[&SYSTEMD_262, &RUNNER]),
-    ("steps-rollback", steps::rollback, &[&SYSTEMD_262, &RUNNER]),
+    ("steps-install", steps::install, STEPS),
+    ("steps-uninstall", steps::uninstall, STEPS),
+    ("steps-rollback", steps::rollback, STEPS),
     ("steps-disk", steps::disk, &[&SYSTEMD_262, &RUNNER]),
-    ("steps-signals", steps::signals, &[&SYSTEMD_262, &RUNNER]),
+    ("steps-signals", steps::signals, STEPS),
     ("restarts", restarts::subject, &[&MAC]),
     ("faults", faults::subject, &[&MAC]),
     ("hangs", hangs::subject, &[&MAC]),
