@@ -107,12 +107,11 @@ const EACH: &[&Target] = &[
     &MAC_DAEMON,
 ];
 
-/// Every supervisor in each of its ages, and each userland.
-const ROLLBACK: &[&Target] =
-    &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX, &MAC, &MAC_DAEMON];
+/// Every supervisor in each of its ages.
+const ROLLBACK: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_252, &SYSTEMD_257, &SYSTEMD_262, &RUNNER, &MAC];
 
 /// One of each supervisor.
-const KINDS: &[&Target] = &[&SYSTEMD_262, &HERE, &RUNNER, &MAC];
+const KINDS: &[&Target] = &[&SYSTEMD_262, &RUNNER, &MAC];
 
 /// Each way to start and to stop a unit.
 const STEPS: &[&Target] = &[&SYSTEMD_262, &RUNNER];
@@ -174,8 +173,8 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("persistence", persistence::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("rebuild", rebuild::subject, &[&SYSTEMD_262, &HERE, &RUNNER_BUSYBOX, &MAC]),
-    ("refusals", refusals::subject, EACH),
-    ("restart-order", restart_order::subject, &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX, &MAC]),
+    ("refusals", refusals::subject, KINDS),
+    ("restart-order", restart_order::subject, KINDS),
     ("rights", rights::subject, &[&MAC_DAEMON]),
     ("rollback", rollback::kinds, ROLLBACK),
     ("rollback-audit", rollback::audit, KINDS),
