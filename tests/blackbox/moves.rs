@@ -93,7 +93,7 @@ fn between_domains(bench: &Bench) {
 
     // What needs Linux is not tried.
     for verb in ["plan", "apply", "status"] {
-        bench.unitbee(&[&[verb], RUNNER].concat()).exits(1).says("it is no Linux, which the runner needs");
+        bench.unitbee(&[&[verb], RUNNER].concat()).exits(1).says("it does not run Linux, which the runner needs");
     }
     assert_eq!(bench.running("web-main"), third);
     assert_never_two(bench, &watch);
