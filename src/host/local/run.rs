@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "programs of this machine are started here")]
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
@@ -51,6 +52,15 @@ pub(super) fn pipe(host: &str, command: &Command) -> Result<Pipe, HostError> {
     })
 }
 
+/// Whether a variable of ours is one that a login has too, and that a program is given. The others may be secrets of services,
+/// which a program that outlives us would show to everyone who reads its environment.
+fn is_of_login(name: &OsStr) -> bool {
+    const PREFIXES: [&str; 2] = ["LC_", "XDG_"];
+    const NAMES: [&str; 9] =
+        ["HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS"];
+    name.to_str().is_some_and(|name| NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+}
+
 /// Starts a program; the inner error is what a shell would have to say of one that cannot be started.
 fn spawn(host: &str, command: &Command, stderr: Stdio) -> Result<Result<Child, Output>, HostError> {
     signals::reset();
@@ -58,7 +68,8 @@ fn spawn(host: &str, command: &Command, stderr: Stdio) -> Result<Result<Child, O
         return Err(HostError::LockLost { host: host.into() });
     }
     let mut process = Process::new(&command.program);
-    process.args(&command.args).envs(command.env.iter().map(|(name, value)| (name, value)));
+    process.args(&command.args).env_clear().envs(std::env::vars_os().filter(|(name, _)| is_of_login(name)));
+    process.envs(command.env.iter().map(|(name, value)| (name, value)));
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
     process.process_group(0).kill_on_drop(true);
     match process.spawn() {

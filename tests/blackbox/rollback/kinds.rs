@@ -178,7 +178,7 @@ fn needs_a_newer_libc(bench: &Bench) {
     // Linked against the C library of this machine.
     let dynamic = program::compiled("daemon", "daemon-dynamic", "target-feature=-crt-static");
     ship_as_bad(bench, &fs::read(dynamic).unwrap());
-    let run = bench.unitbee_with(&BAD_TOKEN, &["apply"]).says("GLIBC_2.");
+    let run = bench.unitbee_with(&BAD_TOKEN, &["apply"]).says("needs glibc 2.");
     assert!(matches!(run.code, Some(1 | 4)), "{run}");
     is_back(bench, good);
     assert_eq!(bench.files("/bad"), Vec::<String>::new());
