@@ -81,7 +81,13 @@ impl Bench {
         self.sh(&match self.target.manager {
             Manager::Systemd => format!("journalctl --user --quiet --all --output=cat --unit={unit}"),
             Manager::Launchd(_) => format!("cat ~/.local/state/unitbee/log/{unit}.log"),
-            Manager::Runner => format!("cat ~/.local/state/unitbee/log/{unit}/*.log"),
+            // A file that is rotated away while the shell names them all is looked for again.
+            Manager::Runner => format!(
+                "for _ in 1 2 3 4 5 6 7 8 9 10; do
+                  said=$(cat ~/.local/state/unitbee/log/{unit}/*.log; code=$?; echo .; exit $code) && break
+                done
+                printf %s \"${{said%.}}\""
+            ),
         })
     }
 
