@@ -3,6 +3,7 @@
 #[path = "skip.rs"]
 pub(crate) mod skip;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, Once, PoisonError};
@@ -21,14 +22,8 @@ static HOSTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 impl LabHost {
     /// Starts a host over `base` with options of `lab up`, or says why there is none.
     pub(crate) fn up_with(name: &str, base: &str, options: &[&str]) -> Option<Self> {
-        let doctor = lab(&["doctor"]);
-        if doctor.status.code() == Some(3) {
-            skip::skip(name, String::from_utf8_lossy(&doctor.stdout).trim());
-            return None;
-        }
-        let build = lab(&["build", base]);
-        if !build.status.success() {
-            skip::skip(name, String::from_utf8_lossy(&build.stderr).trim());
+        if let Some(reason) = missing(base) {
+            skip::skip(name, &reason);
             return None;
         }
         // A test that was killed leaves its host behind.
@@ -40,6 +35,21 @@ impl LabHost {
         let ssh_config = PathBuf::from(String::from_utf8(up.stdout).unwrap().trim());
         Some(Self { name: name.to_owned(), ssh_config })
     }
+}
+
+/// Makes a base if it is not there yet; returns why no host can be had of it.
+pub(crate) fn missing(base: &str) -> Option<String> {
+    static ASKED: Mutex<BTreeMap<String, Option<String>>> = Mutex::new(BTreeMap::new());
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let look = || {
+        let doctor = lab(&["doctor"]);
+        if doctor.status.code() == Some(3) {
+            return Some(String::from_utf8_lossy(&doctor.stdout).trim().to_owned());
+        }
+        let build = lab(&["build", base]);
+        (!build.status.success()).then(|| String::from_utf8_lossy(&build.stderr).trim().to_owned())
+    };
+    asked.entry(base.to_owned()).or_insert_with(look).clone()
 }
 
 impl Drop for LabHost {

@@ -3,7 +3,11 @@
 /// Says why a test does not run; with `UNITBEE_REQUIRE_LAB=1`, where everything must run, it fails instead.
 #[expect(clippy::print_stderr, reason = "a skip must be seen")]
 pub(crate) fn skip(test: &str, reason: &str) {
-    let required = std::env::var_os("UNITBEE_REQUIRE_LAB").is_some_and(|value| value == "1");
-    assert!(!required, "{test} cannot run and UNITBEE_REQUIRE_LAB=1 is set: {reason}");
+    assert!(!is_required(), "{test} cannot run and UNITBEE_REQUIRE_LAB=1 is set: {reason}");
     eprintln!("SKIP {test}: {reason}");
+}
+
+/// Whether everything must run.
+pub(crate) fn is_required() -> bool {
+    std::env::var_os("UNITBEE_REQUIRE_LAB").is_some_and(|value| value == "1")
 }
