@@ -18,19 +18,6 @@ inode_of() {
   inode=${inode%% *}
 }
 
-# Prints the bytes of a file from offset $2 up to $3, and sets offset to how far that came: the file may have been cut. The
-# dd(1) of busybox does not count, but a Mac's does.
-show() {
-  said=$({ tail -c "+$(($2 + 1))" "$1" 2>/dev/null | head -c $(($3 - $2)) 2>/dev/null | dd bs=65536 >&3; } 2>&1)
-  case $said in
-    *bytes*) ;;
-    *) offset=$3 && return ;;
-  esac
-  said=${said##*records out}
-  said=${said#"${said%%[0-9]*}"}
-  offset=$(($2 + ${said%%[!0-9]*}))
-}
-
 pause() {
   sleep 0.2 2>/dev/null || sleep 1
 }
@@ -73,27 +60,70 @@ done
 
 [ -n "$follow" ] || exit 0
 offset=$end
+
+# Sets number to that of the old file that holds what we read last, or to one more than there are.
+find_newest() {
+  number=1
+  while [ -e "$log.$number" ]; do
+    inode_of "$log.$number"
+    [ "$inode" != "$newest" ] || return 0
+    number=$((number + 1))
+  done
+}
+
+# Prints the rest of what was rotated away since we looked last, oldest first. A rotation renames these files while we read:
+# each is opened, and is the right one if the one before it still has its place then.
+catch_up() {
+  while find_newest && [ "$number" -gt 1 ]; do
+    before=$log.$number next=$log.$((number - 1))
+    inode_of "$before"
+    was=$inode
+    [ -z "$was" ] || [ "$was" = "$newest" ] || continue
+    # shellcheck disable=SC2094
+    {
+      inode_of "$next"
+      opened=$inode
+      inode_of "$before"
+      if [ "$inode" = "$was" ]; then
+        tail -c "+$((offset + 1))" <&4 >&3 || exit
+        newest=$opened offset=0
+      fi
+    } 4<"$next" || return
+  done 2>/dev/null
+}
+
+# Prints what the log has between offset and bytes, unless it is cut meanwhile: then the old file has it, whole. Nothing is
+# printed before that is known, so it waits in a file that has no name any more.
+show_part() {
+  part=$(mktemp 2>/dev/null) || {
+    part_of_log >&3 || exit
+    offset=$bytes
+    return
+  }
+  {
+    rm -f "$part"
+    part_of_log >&4
+    inode_of "$log.1"
+    if [ ! -e "$log.0" ] && [ "$inode" = "$newest" ]; then
+      cat <&5 >&3 || exit
+      offset=$bytes
+    fi
+  } 4>"$part" 5<"$part"
+}
+
+part_of_log() {
+  tail -c "+$((offset + 1))" "$log" 2>/dev/null | head -c $((bytes - offset))
+}
+
 while :; do
-  # First the size, then whether it was that of the log we read: what comes after the look is cut off by nobody.
+  # First the size, then whether it was that of the log we read.
   size_of "$log" || size=0
   bytes=$size
   settled
   if [ "$now" != "$newest" ]; then
-    number=1
-    while [ -e "$log.$number" ]; do
-      inode_of "$log.$number"
-      [ "$inode" != "$newest" ] || break
-      number=$((number + 1))
-    done
-    # The oldest of those that are new has the rest of what we were reading.
-    while [ "$number" -gt 1 ]; do
-      number=$((number - 1))
-      ! size_of "$log.$number" || [ "$size" -le "$offset" ] || show "$log.$number" "$offset" "$size"
-      offset=0
-    done
-    newest=$now
+    catch_up
   elif [ "$bytes" -gt "$offset" ]; then
-    show "$log" "$offset" "$bytes"
+    show_part
   elif [ "$bytes" -lt "$offset" ]; then
     # Somebody else cut it, unless a rotation has begun since.
     inode_of "$log.1"

@@ -26,12 +26,10 @@ const KINDS: &[&Target] = &[&SYSTEMD_262, &RUNNER, &MAC];
 const AGES: &[&Target] = &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &RUNNER_BUSYBOX, &MAC];
 
 /// The targets that [`KINDS`] leaves out of those that a supervisor differs on.
-const OTHERS: &[&Target] =
-    &[&SYSTEMD_247, &HERE, &RUNNER_HERE, &RUNNER_BUSYBOX, &MAC_HERE, &MAC_HEADLESS, &MAC_DAEMON];
+const OTHERS: &[&Target] = &[&SYSTEMD_247, &HERE, &RUNNER_HERE, &RUNNER_BUSYBOX, &MAC_HERE, &MAC_HEADLESS, &MAC_DAEMON];
 
 /// The targets that [`AGES`] leaves out.
-const BETWEEN: &[&Target] =
-    &[&SYSTEMD_252, &SYSTEMD_257, &HERE, &RUNNER_HERE, &MAC_HERE, &MAC_HEADLESS, &MAC_DAEMON];
+const BETWEEN: &[&Target] = &[&SYSTEMD_252, &SYSTEMD_257, &HERE, &RUNNER_HERE, &MAC_HERE, &MAC_HEADLESS, &MAC_DAEMON];
 
 /// Each way to start and to stop a unit.
 const STEPS: &[&Target] = &[&SYSTEMD_262, &RUNNER];
