@@ -100,6 +100,7 @@ show_part() {
     offset=$bytes
     return
   }
+  # shellcheck disable=SC2094
   {
     rm -f "$part"
     part_of_log >&4
