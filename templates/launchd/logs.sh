@@ -104,12 +104,19 @@ show_part() {
   {
     rm -f "$part"
     part_of_log >&4
-    inode_of "$log.1"
-    if [ ! -e "$log.0" ] && [ "$inode" = "$newest" ]; then
+    if is_uncut; then
       cat <&5 >&3 || exit
       offset=$bytes
     fi
   } 4>"$part" 5<"$part"
+}
+
+# Tells whether no rotation has cut the log since the newest old file was looked at. While one does, there is <log>.0; after
+# that there is another <log>.1: in this order neither is missed.
+is_uncut() {
+  [ ! -e "$log.0" ] || return 1
+  inode_of "$log.1"
+  [ "$inode" = "$newest" ]
 }
 
 part_of_log() {
@@ -127,8 +134,7 @@ while :; do
     show_part
   elif [ "$bytes" -lt "$offset" ]; then
     # Somebody else cut it, unless a rotation has begun since.
-    inode_of "$log.1"
-    [ -e "$log.0" ] || [ "$inode" != "$newest" ] || offset=0
+    ! is_uncut || offset=0
   else
     pause
   fi
