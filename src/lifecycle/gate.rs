@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::health::{PROBE, Probe, Prober, pauses};
 use super::http::HttpError;
-use crate::host::{Answer, Ask, Base, Cgroup, Host, HostError, HostPath, Query};
+use super::listener::{self, Listener, ListenerFault};
+use crate::host::{Cgroup, Host, HostError};
 use crate::service::spec::{Health, HttpUrl};
 use crate::supervisor::{State, Supervisor, SupervisorError, UnitStatus};
 
@@ -264,38 +265,18 @@ impl Gate<'_> {
         }
     }
 
-    /// The unit's cgroup, and what is wrong if the socket of the health URL does not belong to it. A URL that is not the
-    /// host's loopback may be answered by a proxy, so there nothing can be proven.
+    /// The unit's cgroup, and what is wrong if the socket of the health URL does not belong to it.
     async fn who_listens(
         &self,
         status: &UnitStatus,
         url: &HttpUrl,
     ) -> Result<(Option<Cgroup>, Option<String>), GateError> {
-        // Below the manager's own cgroup, wherever the host has mounted the tree: …/user@1000.service/rbee.slice/…
-        let below = |path: &str| path.split_once("/user@")?.1.split_once('/').map(|(_, below)| below.to_owned());
-        let query = match (status.cgroup.as_deref().and_then(below), self.supervisor) {
-            (Some(path), _) => {
-                let path = HostPath::new(Base::Cgroup, path);
-                Query { asks: vec![Ask::Cgroup(path.clone()), Ask::Listeners(path)] }
-            }
-            (None, Supervisor::Launchd(_) | Supervisor::Runner(_)) => {
-                Query { asks: vec![Ask::Sockets(self.processes().await?)] }
-            }
-            (None, Supervisor::Systemd(_)) => return Ok((None, None)),
-        };
-        let observation =
-            self.host.query(&query).await.map_err(|source| GateError::Host { unit: self.unit.to_owned(), source })?;
-        let mut cgroup = None;
-        let mut ours = !url.is_loopback();
-        for answer in observation.answers {
-            match answer {
-                Answer::Cgroup(found) => cgroup = found,
-                Answer::Listeners(found) => ours |= found.iter().any(|socket| socket.port == url.port()),
-                _ => {}
-            }
-        }
-        let stranger = || format!("{url} is answered by a process that does not belong to the unit");
-        Ok((cgroup, (!ours).then(stranger)))
+        let unit = || self.unit.to_owned();
+        let listener = Listener::of(self.host, self.supervisor, status, url).await.map_err(|fault| match fault {
+            ListenerFault::Host(source) => GateError::Host { unit: unit(), source },
+            ListenerFault::Supervisor(source) => GateError::Supervisor { unit: unit(), source },
+        })?;
+        Ok((listener.cgroup, (!listener.may_be_ours).then(|| listener::stranger(url))))
     }
 
     /// Looks on until `healthy_for` is over; what went wrong, if something did.
@@ -327,11 +308,6 @@ impl Gate<'_> {
             Ok(now) => Some(format!("process {pid} was replaced by {now}")),
             Err(reason) => Some(reason),
         })
-    }
-
-    async fn processes(&self) -> Result<Vec<u32>, GateError> {
-        let failed = |source| GateError::Supervisor { unit: self.unit.to_owned(), source };
-        self.supervisor.processes(self.unit).await.map_err(failed)
     }
 
     fn unreachable(&self, source: HttpError) -> GateError {

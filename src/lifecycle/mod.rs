@@ -9,6 +9,7 @@ mod error;
 pub mod gate;
 pub mod health;
 pub mod http;
+mod listener;
 mod replace;
 pub mod service;
 pub mod stop;

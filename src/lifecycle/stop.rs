@@ -1,7 +1,7 @@
 //! The stop ladder: ask the shutdown URL, then TERM, then KILL, then prove that nothing is left.
 //!
 //! Every step has a deadline of its own, and the answer names the step that ended it. A step that cannot work (no URL
-//! is declared, nobody listens there) is skipped at once.
+//! is declared, no process of the unit listens there) is skipped at once.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::http::{Http, HttpError};
+use super::listener::{Listener, ListenerFault};
 use crate::host::process::{self, ProcessId, Signal};
 use crate::host::{Host, HostError};
 use crate::service::spec::Stop;
@@ -210,6 +211,15 @@ pub(super) async fn ask_to_exit(
     stop: &Stop,
 ) -> Result<(bool, Option<String>), SupervisorError> {
     let Some(url) = &stop.url else { return Ok((false, None)) };
+    // A program that is not up yet, or not any more, leaves its port to others, who must not be asked to exit.
+    let is_others = match Listener::of(host, supervisor, before, url).await {
+        Ok(listener) => !listener.may_be_ours,
+        Err(ListenerFault::Supervisor(error)) => return Err(error),
+        Err(ListenerFault::Host(error)) => return Ok((false, Some(error.to_string()))),
+    };
+    if is_others {
+        return Ok((false, Some(format!("no process of {unit} listens at {url}"))));
+    }
     let deadline = Instant::now() + stop.drain;
     match ask(host, url, ANSWER.min(stop.drain.max(LEAST_ANSWER))).await {
         Ok(()) => Ok((wait_for_end(supervisor, unit, before, deadline).await?, None)),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::bench::Bench;
+use super::target::Manager;
 
 /// Instance, its habits, further keys, the step that ends it.
 const SERVICES: [(&str, &str, &str, &str); 6] = [
@@ -45,6 +46,37 @@ pub(crate) fn subject(bench: &Bench) {
         assert_eq!(bench.pid(unit), None, "{unit}");
         assert_eq!(bench.property(unit, "NRestarts"), "0", "{unit}");
     }
+    match bench.target.manager {
+        // It waits until the unit is gone, whose name the next one has.
+        Manager::Systemd => bench.sh("systemctl --user stop stranger"),
+        Manager::Runner | Manager::Launchd(_) => bench.root(&format!("kill {stranger}")),
+    };
+    somebody_else_at_the_stop_url_is_not_asked(bench);
+}
+
+/// A program that does not listen leaves the port to others, who would exit if they were asked.
+fn somebody_else_at_the_stop_url_is_not_asked(bench: &Bench) {
+    let program = std::fs::read(bench.project.work().join("daemon")).unwrap();
+    bench.pour("mkdir -p /srv; cat >/srv/stranger; chmod 755 /srv/stranger", &program);
+    let stranger = bench.stranger("/srv/stranger --port 8090");
+    bench.until("the stranger answers", Duration::from_secs(30), |bench| bench.get(8090, "/health").0 == 200);
+    let term = bench.target.patience * 2;
+    let manifest = |version: &str| {
+        format!(
+            r#"[service.mute]
+command = ["./daemon", "--port", "8090", "--no-listen", "--version", "{version}"]
+stop = {{ url = "http://127.0.0.1:8090/v1/shutdown", drain = "1s", term = "{term}s" }}
+"#
+        )
+    };
+    for version in ["one", "two"] {
+        bench.project.write("unitbee.toml", manifest(version));
+        bench.unitbee(&["apply"]).exits(0);
+    }
+    bench.unitbee(&["restart"]).exits(0);
+    bench.unitbee(&["stop", "mute"]).exits(0).says("no process of mute-main listens at http://127.0.0.1:8090/");
+    assert_eq!(bench.get(8090, "/health").0, 200, "somebody else was asked to exit");
+    bench.root(&format!("kill {stranger}"));
 }
 
 fn manifest(patience: u32) -> String {
