@@ -13,7 +13,7 @@ use super::http::{Http, HttpError};
 use super::listener::{Listener, ListenerFault};
 use crate::host::process::{self, ProcessId, Signal};
 use crate::host::{Host, HostError};
-use crate::service::spec::Stop;
+use crate::service::spec::{HttpUrl, Stop};
 use crate::supervisor::{State, Supervisor, SupervisorError, UnitStatus, Whom};
 
 /// How long a process may take to vanish after KILL; only one stuck in the kernel takes longer.
@@ -211,14 +211,11 @@ pub(super) async fn ask_to_exit(
     stop: &Stop,
 ) -> Result<(bool, Option<String>), SupervisorError> {
     let Some(url) = &stop.url else { return Ok((false, None)) };
-    // A program that is not up yet, or not any more, leaves its port to others, who must not be asked to exit.
-    let is_others = match Listener::of(host, supervisor, before, url).await {
-        Ok(listener) => !listener.may_be_ours,
+    match is_others(host, supervisor, before, url).await {
+        Ok(None) => {}
+        Ok(Some(reason)) => return Ok((false, Some(reason))),
         Err(ListenerFault::Supervisor(error)) => return Err(error),
         Err(ListenerFault::Host(error)) => return Ok((false, Some(error.to_string()))),
-    };
-    if is_others {
-        return Ok((false, Some(format!("no process of {unit} listens at {url}"))));
     }
     let deadline = Instant::now() + stop.drain;
     match ask(host, url, ANSWER.min(stop.drain.max(LEAST_ANSWER))).await {
@@ -227,8 +224,27 @@ pub(super) async fn ask_to_exit(
     }
 }
 
+/// Tells, in words, whether it must be somebody else who answers at the stop URL and would exit in the unit's place: a program
+/// that is not up yet, or not any more, leaves its port to others. Where no cgroup holds the processes of a unit, one that
+/// got away is not told from a stranger, and it is asked.
+async fn is_others(
+    host: &dyn Host,
+    supervisor: &Supervisor,
+    before: &UnitStatus,
+    url: &HttpUrl,
+) -> Result<Option<String>, ListenerFault> {
+    let unit = &before.unit;
+    if matches!(before.state, State::Backoff { .. }) {
+        return Ok(Some(format!("{unit} is restarting")));
+    }
+    if before.cgroup.is_none() || Listener::of(host, supervisor, before, url).await?.may_be_ours {
+        return Ok(None);
+    }
+    Ok(Some(format!("no process of {unit} listens at {url}")))
+}
+
 /// Sends the POST. A connection that ends without an answer counts as heard: a daemon that exits at once does that.
-async fn ask(host: &dyn Host, url: &crate::service::spec::HttpUrl, within: Duration) -> Result<(), String> {
+async fn ask(host: &dyn Host, url: &HttpUrl, within: Duration) -> Result<(), String> {
     let http = Http::open(host, url).await.map_err(|error| error.to_string())?;
     match http.post(within).await {
         Ok(reply) if (200..300).contains(&reply.status) => Ok(()),
