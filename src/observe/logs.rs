@@ -232,19 +232,23 @@ fn journalctl(source: Source, facts: &Facts, wish: &LogQuery<'_>, follow: bool) 
     if follow {
         command = command.arg("--follow");
     }
-    match source {
-        Source::UserJournal | Source::Files | Source::JobLog => {
-            command = command.arg("--user");
-            for unit in wish.units {
-                command = command.args(["--unit".to_owned(), format!("{unit}.service")]);
-            }
-        }
-        Source::SystemJournal => {
-            // A repeated field is any of its values; different fields are all of them.
-            command = command.arg(format!("_UID={}", facts.uid));
-            command = command.args(wish.units.iter().map(|unit| format!("_SYSTEMD_USER_UNIT={unit}.service")));
+    if source != Source::SystemJournal {
+        command = command.arg("--user");
+    }
+    let uid = format!("_UID={}", facts.uid);
+    // What the program says, what its manager says of it, and what the journal could not attribute any more: the last words
+    // of a process that exits at once often come without its unit (systemd 247 to 262), but with its identifier.
+    for unit in wish.units {
+        let fields = [
+            format!("_SYSTEMD_USER_UNIT={unit}.service"),
+            format!("USER_UNIT={unit}.service"),
+            format!("SYSLOG_IDENTIFIER={unit}"),
+        ];
+        for field in fields {
+            command = command.args([field, uid.clone(), "+".to_owned()]);
         }
     }
+    command.args.pop_if(|last| last == "+");
     command
 }
 
@@ -261,13 +265,15 @@ struct Entry {
     unit: Option<String>,
     #[serde(rename = "USER_UNIT", default)]
     about: Option<String>,
+    #[serde(rename = "SYSLOG_IDENTIFIER", default)]
+    identifier: Option<String>,
 }
 
 /// Reads one record of `journalctl --output=json`; `None` for anything else.
 fn parse(host: &str, line: &[u8]) -> Option<Line> {
     let entry: Entry = serde_json::from_slice(line).ok()?;
     // A line of the manager about the unit names it in USER_UNIT; the manager's own unit is init.scope.
-    let unit = entry.about.or(entry.unit)?;
+    let unit = entry.about.or(entry.unit).or(entry.identifier)?;
     let message = match entry.message {
         serde_json::Value::String(text) => text.into_bytes(),
         serde_json::Value::Array(bytes) => {

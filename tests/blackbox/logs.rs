@@ -30,6 +30,25 @@ pub(crate) fn subject(bench: &Bench) {
     merges_units(bench);
     follows(bench);
     escapes_what_a_terminal_would_obey(bench);
+    shows_last_words(bench);
+}
+
+/// The journal does not know the unit of some lines of a process that exits at once.
+fn shows_last_words(bench: &Bench) {
+    const RUNS: usize = 21;
+    if bench.target.manager != Manager::Systemd {
+        return;
+    }
+    bench.project.write("brief.sh", "#!/bin/sh\necho last words of $$\nexit 7\n");
+    fs::set_permissions(bench.project.work().join("brief.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let restart = format!("restart = {{ delay = \"100ms\", max_delay = \"100ms\", give_up_after = {} }}", RUNS - 1);
+    bench.project.write("unitbee.toml", format!("[service.brief]\ncommand = [\"./brief.sh\"]\n{restart}\n"));
+    bench.unitbee(&["apply", "--no-rollback"]).exits(1);
+    let failed = "systemctl --user is-failed brief-main.service || true";
+    bench.until("it is given up", Duration::from_secs(60), |bench| bench.sh(failed) == "failed\n");
+    bench.root("journalctl --sync");
+    let run = bench.unitbee(&["logs", "-n", "1000", "brief"]).exits(0);
+    assert_eq!(run.stdout.lines().filter(|line| line.contains("last words of ")).count(), RUNS, "{run}");
 }
 
 /// Has a service say something, and waits until it is in its log.
