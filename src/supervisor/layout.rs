@@ -234,6 +234,12 @@ pub fn rotated_audit_log() -> HostPath {
     HostPath::new(Base::State, "unitbee/audit.log.1")
 }
 
+/// What goes with the last unit: the audit log, and folders of references that a change which died did not remove.
+#[must_use]
+pub fn last_files() -> [HostPath; 3] {
+    [audit_log(), rotated_audit_log(), refs()]
+}
+
 /// The secrets of one release.
 #[must_use]
 pub fn release_env(unit: &str, release: u32) -> HostPath {

@@ -19,7 +19,7 @@ pub(in super::super) struct Leaving {
     pub(in super::super) record: Option<Record>,
     /// The format of its record, where a newer unitbee wrote it.
     pub(in super::super) newer: Option<u32>,
-    /// Whether releases of it are there.
+    /// Whether releases of it are there, or marks of some.
     pub(in super::super) releases: bool,
     /// The managers that know of it all the same.
     pub(in super::super) known_by: Vec<SupervisorKind>,
@@ -94,8 +94,7 @@ pub(in super::super) fn plan_removal(host: &str, leaving: &[Leaving], refs: &mut
     let mut batch = Batch::default();
     let orphans = unmark(&mut batch, refs, |unit, _| leaving.iter().any(|leaving| leaving.unit == unit));
     if refs.is_empty() {
-        batch.removes.push(layout::audit_log());
-        batch.removes.push(layout::rotated_audit_log());
+        batch.removes.extend(layout::last_files());
     }
     batch.prune.push(layout::wanted_links());
     batch.prune.extend(layout::empty_folders());
