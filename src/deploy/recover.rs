@@ -119,7 +119,7 @@ pub(super) async fn close(session: &Session<'_>, journal: &Journal, facts: &Fact
 
 /// Makes units whole again: one that has a unit file runs what that says, or goes back to the release before; one that
 /// has none leaves nothing behind.
-async fn finish(session: &Session<'_>, units: &[String]) -> Result<(), ApplyError> {
+pub(super) async fn finish(session: &Session<'_>, units: &[String]) -> Result<(), ApplyError> {
     if units.is_empty() {
         return Ok(());
     }
