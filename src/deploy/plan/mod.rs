@@ -16,7 +16,7 @@ pub use self::notes::Notes;
 pub use self::obstacle::Obstacle;
 pub use self::planner::plan;
 pub(super) use self::removal::{Leaving, plan_removal};
-pub(super) use self::retention::{failed, forget_staged, outdated, spent, strip, unmark};
+pub(super) use self::retention::{abandoned, failed, forget_staged, outdated, spent, strip, unmark};
 use super::diff::Titled;
 use super::journal;
 use super::step::{Action, Step};
