@@ -73,6 +73,8 @@ pub(super) async fn converge_after(
     let converged = Box::pin(session.converge(desired, looked, on_failure)).await;
     let is_left = match &converged {
         Ok(_) => !closes,
+        // That has tidied up, but for what may still run.
+        Err(ApplyError::Rejected { .. }) => false,
         Err(error) => !error.is_about_the_host() && !is_lock_lost(error),
     };
     if let Some(journal) = unfinished.filter(|_| is_left) {
