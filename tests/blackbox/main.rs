@@ -127,7 +127,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("steps-install", steps::install, STEPS),
     ("steps-uninstall", steps::uninstall, STEPS),
     ("steps-rollback", steps::rollback, STEPS),
-    ("steps-disk", steps::disk, &[&SYSTEMD_262]),
+    ("steps-disk", steps::disk, STEPS),
     ("steps-signals", steps::signals, STEPS),
     ("restarts", restarts::subject, &[&MAC]),
     ("faults", faults::subject, &[&MAC]),

@@ -117,8 +117,8 @@ fn files(unit: &Leaving) -> Vec<HostPath> {
     let name = unit.unit.as_str();
     let mut files: Vec<HostPath> =
         unit.definitions().filter(|kind| !kind.needs_root()).map(|kind| kind.path(name)).collect();
-    files.extend([layout::record(name), layout::damaged_record(name), layout::log(name), layout::cgroup_link(name)]);
-    files.push(layout::claim(name));
+    files.extend([layout::record(name), layout::spare_record(name), layout::damaged_record(name)]);
+    files.extend([layout::log(name), layout::cgroup_link(name), layout::claim(name)]);
     files.extend(unit.job_logs.iter().map(|log| layout::in_logs(log)));
     files.push(layout::unit(name));
     // systemd takes away the link of a unit only as long as that has a file.

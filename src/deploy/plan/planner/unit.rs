@@ -195,7 +195,7 @@ impl<'a> Planner<'a> {
         let take = |kind: &UnitFileKind| {
             let mut batch = Batch { removes: vec![kind.path(unit)], ..Batch::default() };
             if *kind == UnitFileKind::RunnerScript {
-                batch.removes.extend([layout::record(unit), layout::cgroup_link(unit)]);
+                batch.removes.extend([layout::record(unit), layout::spare_record(unit), layout::cgroup_link(unit)]);
             }
             let does = format!("remove the unit file of {unit} for {}", kind.manager());
             let id = StepId::new("take", &format!("{unit}:{}", kind.manager()));
