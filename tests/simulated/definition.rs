@@ -60,5 +60,8 @@ impl Definition {
 
 /// A value as the shell takes it.
 fn unquoted(value: &str) -> String {
+    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte)) {
+        return value.to_owned();
+    }
     shlex::split(value).and_then(|words| words.into_iter().next()).unwrap_or_default()
 }

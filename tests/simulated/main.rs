@@ -161,6 +161,28 @@ fn faults_of(before: &[Op], op: &Op) -> Vec<Fault> {
     faults
 }
 
+/// The first install is begun and dies before its last change: no release has passed a gate when a bad one comes.
+#[test]
+fn a_unit_without_a_good_release_goes_back_to_the_one_that_ran_else_it_goes() {
+    let dead = "exits 1 after 300ms";
+    for first in [Op::Good(Change::Nothing), Op::Bad { service: 0, behaviour: dead }] {
+        in_its_time(async {
+            let mut course = Course::new(false);
+            course.step(&first).await.expect("nothing goes wrong");
+            let is_start = |(what, _): &(String, usize)| what == "run start";
+            let at = course.trace().iter().position(is_start).expect("it starts something") + 1;
+            let mut course = Course::new(false);
+            let fault = Fault { at, cut: Cut::After, kind: Kind::ControllerDies };
+            course.step(&Op::Interrupted(Box::new(first.clone()), fault)).await.expect("it is begun");
+            assert!(course.host.world().is_unproven("web-8001"), "{first}");
+            course.step(&Op::Bad { service: 0, behaviour: "exits 3 after 0ms" }).await.expect("it goes back");
+            let is_good = matches!(first, Op::Good(_));
+            assert_eq!(course.host.world().mains.values().any(|main| main.unit == "web-8001"), is_good, "{first}");
+            course.step(&Op::Uninstall).await.expect("nothing goes wrong");
+        });
+    }
+}
+
 #[test]
 fn every_run_of_a_seed_is_the_same() {
     let told = |seed| {
