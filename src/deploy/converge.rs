@@ -12,6 +12,7 @@ use super::execute::{Ended, Executor, Passed, is_lock_lost, is_no_manager};
 use super::journal::Journal;
 use super::limits::unenforced;
 use super::plan::{self, ApplyOptions, Plan};
+use super::recover::finish;
 use super::release::read_back;
 use super::retreat::Retreat;
 use super::survey::{self, Observed, Unusable};
@@ -188,7 +189,20 @@ impl<'a> Session<'a> {
             Ok(Ended::Whole) => {}
             // Whoever comes next finds the journal.
             Err(error) if error.is_about_the_host() || is_lock_lost(&error) => return Err(error),
-            other => return Err(Retreat::new(self, executor, &plan, on_failure).go_back(other).await),
+            other => {
+                let begun = |unit: &String| executor.outcome.begun.iter().any(|(begun, _)| begun == unit);
+                let units = plan.entries.iter().map(|entry| entry.unit.clone()).filter(|unit| !begun(unit));
+                let half_done: Vec<String> = units
+                    .filter(|unit| observed.journal.as_ref().is_some_and(|journal| journal.is_about(unit)))
+                    .collect();
+                let error = Retreat::new(self, executor, &plan, on_failure).go_back(other).await;
+                if !error.is_about_the_host() && !half_done.is_empty() {
+                    // Their turn did not come, and the change that died before this one is not finished yet. What this one
+                    // failed of is what matters.
+                    Box::pin(finish(self, &half_done)).await.ok();
+                }
+                return Err(error);
+            }
         }
         let supervisor = executor.connected().cloned();
         let outcome = executor.outcome;

@@ -1,12 +1,13 @@
 //! Removes releases that are not needed any more, or only their secrets.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::change::Change;
 use super::converge::Session;
 use super::error::ApplyError;
 use super::event::Sink;
-use super::journal;
+use super::journal::{self, Entry};
 use super::plan;
 use super::recover;
 use super::release;
@@ -49,7 +50,7 @@ pub async fn prune(
     let mut answers = host.query(&query).await?.answers.into_iter().skip(1);
     let Some(Answer::Tree(marks)) = answers.next() else { return Err(garbled()) };
     let mut refs = Refs::read(marks.keys().map(camino::Utf8PathBuf::as_path));
-    let mut pruned = Vec::new();
+    let (mut pruned, mut entries) = (Vec::new(), Vec::new());
     let mut batch = Batch::default();
     for unit in units {
         let (Some(Answer::File(record)), Some(Answer::Tree(tree))) = (answers.next(), answers.next()) else {
@@ -57,9 +58,15 @@ pub async fn prune(
         };
         let Some(record) = record.and_then(|file| Record::parse(&file.content).ok()) else { continue };
         let found = release::found(tree);
-        let releases = plan::outdated(record.spec.keep, &found, record.release);
+        let current = record.release;
+        let mut releases: BTreeSet<u32> = plan::outdated(record.spec.keep, &found, current).into_iter().collect();
+        releases.extend(plan::abandoned(&found, &refs, unit, current));
+        let spent = plan::spent(&found, Some(current)).into_iter().filter(|number| !releases.contains(number));
+        let spent: Vec<(String, u32)> = spent.map(|number| (unit.clone(), number)).collect();
+        plan::strip(&mut batch, &spent, &mut refs);
         let old = found.iter().filter(|(number, release)| {
-            secrets && **number != record.release && release.env.is_some() && !releases.contains(number)
+            let goes = releases.contains(number) || spent.iter().any(|(_, spent)| spent == *number);
+            secrets && **number != current && release.env.is_some() && !goes
         });
         let secrets: Vec<u32> = old.map(|(number, _)| *number).collect();
         batch.removes.extend(releases.iter().map(|number| layout::release(unit, *number)));
@@ -70,8 +77,9 @@ pub async fn prune(
         let gone =
             |other: &str, number: u32| other == unit && (releases.contains(&number) || secrets.contains(&number));
         plan::unmark(&mut batch, &mut refs, gone);
-        if !releases.is_empty() || !secrets.is_empty() {
-            pruned.push(Pruned { unit: unit.clone(), releases, secrets });
+        if !releases.is_empty() || !secrets.is_empty() || !spent.is_empty() {
+            entries.push(Entry { unit: unit.clone(), from: Some(current), to: Some(current) });
+            pruned.push(Pruned { unit: unit.clone(), releases: releases.into_iter().collect(), secrets });
         }
     }
     if !pruned.is_empty() {
@@ -79,7 +87,7 @@ pub async fn prune(
         for unit in &pruned {
             executor.audit(&unit.unit, None, "pruned");
         }
-        executor.remove(batch).await?;
+        executor.remove(batch, &entries).await?;
     }
     Ok(pruned)
 }

@@ -73,6 +73,8 @@ pub(super) async fn converge_after(
     let converged = Box::pin(session.converge(desired, looked, on_failure)).await;
     let is_left = match &converged {
         Ok(_) => !closes,
+        // That has tidied up, but for what may still run.
+        Err(ApplyError::Rejected { .. }) => false,
         Err(error) => !error.is_about_the_host() && !is_lock_lost(error),
     };
     if let Some(journal) = unfinished.filter(|_| is_left) {
@@ -119,7 +121,7 @@ pub(super) async fn close(session: &Session<'_>, journal: &Journal, facts: &Fact
 
 /// Makes units whole again: one that has a unit file runs what that says, or goes back to the release before; one that
 /// has none leaves nothing behind.
-async fn finish(session: &Session<'_>, units: &[String]) -> Result<(), ApplyError> {
+pub(super) async fn finish(session: &Session<'_>, units: &[String]) -> Result<(), ApplyError> {
     if units.is_empty() {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! What is done when a change does not come through: units whose release did not pass its gate go back to the previous
 //! one, by the same steps and the same gate; what never took effect is removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::apply::{First, OnFailure};
 use super::converge::{Route, Session, look, names};
@@ -14,7 +14,7 @@ use super::release::{StoredRelease, read_back};
 use super::step::{Action, Step, StepId};
 use super::survey::{self, Refs};
 use super::uninstall;
-use crate::host::{Answer, Ask, Query};
+use crate::host::{Answer, Ask, Batch, Query};
 use crate::observe::logs::{Line, LogQuery, recent};
 use crate::service::record::Record;
 use crate::service::render::header;
@@ -39,6 +39,13 @@ struct Going {
     way_back: WayBack,
     /// Whether its release is remembered as a bad one: it did not pass, and never has.
     failed: bool,
+}
+
+impl Going {
+    /// Whether its release is remembered as one that failed: not where something else was at fault.
+    fn is_rejected(&self) -> bool {
+        self.failed && self.failure.error.is_a_verdict()
+    }
 }
 
 impl<'a, 's> Retreat<'a, 's> {
@@ -114,20 +121,49 @@ impl<'a, 's> Retreat<'a, 's> {
         entries.filter_map(|entry| Some((entry.unit.clone(), entry.to?))).collect()
     }
 
-    async fn refs(&self) -> Result<Refs, ApplyError> {
+    /// The marks on the host, and which releases the unit files in effect are of: those of `units` and of what the plan knows
+    /// to be of no use.
+    async fn in_effect(&self, units: &[&str]) -> Result<(Refs, BTreeMap<String, u32>), ApplyError> {
         let host = self.session.host;
-        let query = Query { asks: vec![Ask::Tree(layout::refs())] };
-        match host.query(&query).await?.answers.pop() {
-            Some(Answer::Tree(marks)) => Ok(Refs::read(marks.keys().map(camino::Utf8PathBuf::as_path))),
-            _ => Err(ApplyError::Garbled { host: host.name().to_owned() }),
-        }
+        let of_plan = self.plan.abandoned.iter().chain(&self.plan.spent).map(|(unit, _)| unit.as_str());
+        let units: BTreeSet<&str> = units.iter().copied().chain(of_plan).collect();
+        let files = units.iter().flat_map(|unit| UnitFileKind::ALL.map(|kind| Ask::File(kind.path(unit))));
+        let query = Query { asks: [Ask::Tree(layout::refs())].into_iter().chain(files).collect() };
+        let answers = host.query(&query).await?.answers;
+        let Some((Answer::Tree(marks), files)) = answers.split_first() else {
+            return Err(ApplyError::Garbled { host: host.name().to_owned() });
+        };
+        let release = |answer: &Answer| match answer {
+            Answer::File(Some(file)) => Some(header::parse(&file.content)?.release),
+            _ => None,
+        };
+        let found = units.iter().zip(files.chunks(UnitFileKind::ALL.len()));
+        let found = found.filter_map(|(unit, files)| Some(((*unit).to_owned(), files.iter().find_map(release)?)));
+        Ok((Refs::read(marks.keys().map(camino::Utf8PathBuf::as_path)), found.collect()))
     }
 
-    /// Removes what was brought to the host.
+    /// Removes what was brought to the host, by this change and by others that died.
     async fn abandon(&mut self) -> Result<(), ApplyError> {
-        let mut refs = self.refs().await?;
-        let batch = plan::forget_staged(&self.staged(), &mut refs);
+        let (mut refs, in_effect) = self.in_effect(&[]).await?;
+        let batch = self.forget(&[], &[], &mut refs, &in_effect);
         self.executor.close(batch).await
+    }
+
+    /// What removes all releases that are of no use, but for those in effect and those that may still run; `more` of them are
+    /// not known to the plan.
+    fn forget(
+        &self,
+        more: &[(String, u32)],
+        may_run: &[(String, u32)],
+        refs: &mut Refs,
+        in_effect: &BTreeMap<String, u32>,
+    ) -> Batch {
+        let is_out = |one: &&(String, u32)| in_effect.get(&one.0) != Some(&one.1) && !may_run.contains(one);
+        let gone: Vec<_> = self.plan.abandoned.iter().chain(more).filter(is_out).cloned().collect();
+        let spent: Vec<_> = self.plan.spent.iter().filter(is_out).cloned().collect();
+        let mut batch = plan::forget_staged(&[self.staged(), gone].concat(), refs);
+        plan::strip(&mut batch, &spent, refs);
+        batch
     }
 
     async fn interrupted(&mut self) -> Result<ApplyError, ApplyError> {
@@ -169,13 +205,8 @@ impl<'a, 's> Retreat<'a, 's> {
             }
         }
         for unit in &mut going {
-            let stays = match self.on_failure {
-                OnFailure::Leave => true,
-                OnFailure::RollBack(first) | OnFailure::RollBackAll(first) => {
-                    first == First::Keep && unit.way_back == WayBack::Remove
-                }
-            };
-            if stays {
+            let stays = unit.way_back == WayBack::Remove && self.keeps_first();
+            if stays || self.on_failure == OnFailure::Leave {
                 unit.way_back = WayBack::Nothing;
             }
         }
@@ -186,10 +217,15 @@ impl<'a, 's> Retreat<'a, 's> {
         Ok(ApplyError::Rejected { failures, untouched })
     }
 
+    /// Whether a unit of which no release was any good is kept for a look.
+    fn keeps_first(&self) -> bool {
+        matches!(self.on_failure, OnFailure::RollBack(First::Keep) | OnFailure::RollBackAll(First::Keep))
+    }
+
     /// Puts earlier releases back into effect.
     async fn put_back(&mut self, going: &mut [Going]) -> Result<(), ApplyError> {
         let target = |going: &Going| match going.way_back {
-            WayBack::Release(release) => Some((going.failure.unit.clone(), release)),
+            WayBack::Release(release) | WayBack::Unproven(release) => Some((going.failure.unit.clone(), release)),
             WayBack::Remove | WayBack::Nothing => None,
         };
         let targets: Vec<(String, u32)> = going.iter().filter_map(target).collect();
@@ -230,7 +266,12 @@ impl<'a, 's> Retreat<'a, 's> {
                     let up = self.executor.outcome.up.iter().rev().find(|up| up.spec.unit.as_str() == unit);
                     Now::RolledBack { to, pid: up.and_then(|up| up.pid) }
                 }
-                Some(error) => Now::Unhealthy { to, error: Box::new(error), log: self.log(&unit).await },
+                Some(error) => {
+                    if matches!(going.way_back, WayBack::Unproven(_)) && !self.keeps_first() {
+                        going.way_back = WayBack::Remove;
+                    }
+                    Now::Unhealthy { to, error: Box::new(error), log: self.log(&unit).await }
+                }
             };
         }
         Ok(())
@@ -242,12 +283,12 @@ impl<'a, 's> Retreat<'a, 's> {
         let desired: Vec<Desired> = stored.into_iter().map(Desired::of_release).collect();
         let observation = host.query(&survey::query(&desired, change.requested)).await?;
         self.since_usec = observation.facts.now_usec;
-        let options = ApplyOptions { take: true, retry: true, ..ApplyOptions::default() };
+        let options = ApplyOptions { take: true, retry: true, keep_abandoned: true, ..ApplyOptions::default() };
         let route =
             self.executor.connected().cloned().map_or_else(|| Route::Approach(Approach::default()), Route::Supervisor);
         let mut looked = look(host, change, &desired, &options, observation, route, events).await?;
         // Whatever becomes of the way back, the failure is remembered.
-        let marks = going.iter().filter(|going| going.failed).map(|going| {
+        let marks = going.iter().filter(|going| going.is_rejected()).map(|going| {
             let Failure { unit, release, error, .. } = &going.failure;
             let mark = plan::failed(unit, *release, &one_line(error), &mut Refs::default(), true);
             Step::on("fail", unit, format!("remember that release {release} of {unit} failed"), Action::Files(mark))
@@ -281,8 +322,18 @@ impl<'a, 's> Retreat<'a, 's> {
 
     /// Removes what is of no use any more, and closes the journal.
     async fn clean(&mut self, going: &[Going]) -> Result<(), ApplyError> {
-        let mut refs = self.refs().await?;
-        let mut batch = plan::forget_staged(&self.staged(), &mut refs);
+        let units: Vec<&str> = going.iter().map(|going| going.failure.unit.as_str()).collect();
+        let (mut refs, in_effect) = self.in_effect(&units).await?;
+        let unjudged = going.iter().filter(|going| going.failed && !going.is_rejected());
+        let unjudged: Vec<(String, u32)> =
+            unjudged.map(|going| (going.failure.unit.clone(), going.failure.release)).collect();
+        // Of a unit that did not come back it is not known whether it was restarted at all.
+        let lost = going.iter().filter(|going| !matches!(going.failure.now, Now::RolledBack { .. } | Now::Removed));
+        let may_run: Vec<(String, u32)> = lost
+            .filter_map(|going| self.plan.entries.iter().find(|entry| entry.unit == going.failure.unit))
+            .filter_map(|entry| Some((entry.unit.clone(), entry.from?)))
+            .collect();
+        let mut batch = self.forget(&unjudged, &may_run, &mut refs, &in_effect);
         for going in going {
             let Failure { unit, release, error, now, .. } = &going.failure;
             let result = match now {
@@ -292,8 +343,9 @@ impl<'a, 's> Retreat<'a, 's> {
                 Now::Left => "failed".to_owned(),
             };
             self.executor.audit(unit, Some(*release), &result);
-            if going.failed && !matches!(now, Now::Removed) {
-                let is_in_effect = matches!(now, Now::Left);
+            let current = in_effect.get(unit);
+            if going.is_rejected() && (going.way_back != WayBack::Remove || current.is_some()) {
+                let is_in_effect = current == Some(release);
                 let mark = plan::failed(unit, *release, &one_line(error), &mut refs, is_in_effect);
                 batch.puts.extend(mark.puts);
                 batch.removes.extend(mark.removes);

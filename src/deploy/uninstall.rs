@@ -12,7 +12,7 @@ use super::execute::Executor;
 use super::plan::{Leaving, Obstacle, plan_removal};
 use super::recover::{self, close, recover};
 use super::survey::Refs;
-use crate::host::{Answer, Ask, Facts, FileFound, Host, Observation, Query};
+use crate::host::{Answer, Ask, Batch, Facts, FileFound, Host, Observation, Query};
 use crate::service::record::{Record, RecordError};
 use crate::supervisor::launchd::look;
 use crate::supervisor::snapshot::{self, Snapshot};
@@ -51,6 +51,15 @@ pub(super) async fn remove(
     let mut executor = session.executor(&observation.facts, manager);
     let removed = take_off_seen(session, &mut executor, units, project, observation).await?;
     executor.flush().await?;
+    if removed.is_empty() && session.recovering.is_none() {
+        // A change that died may have left files that are no unit's yet: every change of a host begins with removing them.
+        let mut batch = Batch { fence: Some(session.lease.fence().clone()), ..Batch::default() };
+        if !executor.keeps_audit {
+            batch.removes.extend(layout::last_files());
+        }
+        batch.prune.extend(layout::empty_folders());
+        session.host.change(&batch, &|_| ()).await?;
+    }
     Ok(removed)
 }
 
@@ -82,11 +91,11 @@ async fn take_off_seen(
     // Whoever died while it removed them may have removed their files and no more.
     let is_going = |unit: &Leaving| unfinished.as_ref().is_some_and(|journal| journal.removes(&unit.unit));
     let leaving: Vec<Leaving> = leaving.into_iter().filter(|unit| unit.is_there() || is_going(unit)).collect();
+    let plan = plan_removal(host.name(), &leaving, &mut refs, own);
+    executor.keeps_audit &= !refs.is_empty();
     if leaving.is_empty() {
         return Ok(Vec::new());
     }
-    let plan = plan_removal(host.name(), &leaving, &mut refs, own);
-    executor.keeps_audit &= !refs.is_empty();
     executor.spares_journal = true;
     executor.run(&plan).await?;
     Ok(leaving.into_iter().map(|unit| unit.unit).collect())
@@ -123,7 +132,8 @@ fn read(units: &[String], observation: Observation) -> Option<(Refs, Vec<Leaving
             Some(Err(RecordError::Newer { version })) => (None, Some(version)),
             Some(Err(RecordError::Damaged)) | None => (None, None),
         };
-        let (releases, known_by) = (!tree.is_empty(), told.known_by(unit));
+        let releases = !tree.is_empty() || refs.of_unit(unit).next().is_some();
+        let known_by = told.known_by(unit);
         let foreign_job = told.foreign_job(unit, &facts);
         let is_log = |name: &&String| {
             let rest = name.strip_prefix(unit.as_str()).and_then(|rest| rest.strip_prefix(".log"));

@@ -14,6 +14,7 @@
 //! <state>/unitbee/journal/<node>.json                     the change that is under way on this machine
 //! <state>/unitbee/audit.log                               who changed what
 //! <state>/unitbee/registry/<unit>.{json,cgroup}           what a runner notes, and the cgroup that it made
+//! <state>/unitbee/registry/<unit>.spare                   room for its next note on a disk that is full
 //! <state>/unitbee/claims/<unit>/                          which of many runners is the one
 //! ~/.local/state/unitbee/disabled/com.rbee.<unit>         a job that is to be disabled again once it is loaded
 //! <state>/unitbee/log/<unit>.log, <unit>/<number>.log     what a unit said under launchd, under the runner
@@ -42,6 +43,12 @@ pub fn registry() -> HostPath {
 #[must_use]
 pub fn record(unit: &str) -> HostPath {
     HostPath::new(Base::State, format!("unitbee/registry/{unit}.json"))
+}
+
+/// What a record is written to where the disk has no room for another file.
+#[must_use]
+pub fn spare_record(unit: &str) -> HostPath {
+    HostPath::new(Base::State, format!("unitbee/registry/{unit}.spare"))
 }
 
 /// Where a record goes that could not be believed.
@@ -232,6 +239,12 @@ pub fn audit_log() -> HostPath {
 #[must_use]
 pub fn rotated_audit_log() -> HostPath {
     HostPath::new(Base::State, "unitbee/audit.log.1")
+}
+
+/// What goes with the last unit: the audit log, and folders of references that a change which died did not remove.
+#[must_use]
+pub fn last_files() -> [HostPath; 3] {
+    [audit_log(), rotated_audit_log(), refs()]
 }
 
 /// The secrets of one release.

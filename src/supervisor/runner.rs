@@ -90,6 +90,7 @@ impl Runner {
             "ready" if output.success() => Ok(()),
             "absent" => refused(Refusal::NoSuchUnit, format!("its definition {definition} is not there")),
             "empty" => refused(Refusal::EmptyUnitFile, format!("its definition {definition} is empty")),
+            "room" => refused(Refusal::Other, said(&output)),
             "program" => refused(Refusal::NoProgram, said(&output)),
             _ => {
                 refused(Refusal::BadUnitFile, format!("its definition {definition} cannot be read: {}", said(&output)))

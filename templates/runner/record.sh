@@ -40,12 +40,34 @@ set_aside() {
   words=$({ rm -rf "$registry/$unit.json.damaged" && mv "$registry/$unit.json" "$registry/$unit.json.damaged"; } 2>&1)
 }
 
-# Notes how things are: state $1. Every value is a number or a word of our own, so that none needs escaping. cat(1) tells of
-# a full disk, where shells know only an "I/O error".
+# Keeps room for one record, for when the disk is full: a second file, which takes the record's place then.
+reserve() {
+  [ -e "$registry/$unit.spare" ] || {
+    words=$(umask 077 && { cat "$registry/$unit.json" >"$registry/.$unit.$$" && mv -f "$registry/.$unit.$$" "$registry/$unit.spare"; } 2>&1) ||
+      { rm -f "$registry/.$unit.$$" && return 1; }
+  }
+}
+
+# Makes $1 the record: a new file, or the spare one where there is no room for that. The spare one is written in place and
+# the record becomes the spare one; without hard links it is gone then. cat(1) tells of a full disk, where shells know only
+# an "I/O error".
+write_record() {
+  words=$({ printf '%s\n' "$1" | cat >"$registry/.$unit.$$" && mv -f "$registry/.$unit.$$" "$registry/$unit.json"; } 2>&1) &&
+    return
+  rm -f "$registry/.$unit.$$"
+  [ -e "$registry/$unit.spare" ] || return 1
+  printf '%s\n' "$1" | cat 2>/dev/null 1<>"$registry/$unit.spare" &&
+    dd if=/dev/null of="$registry/$unit.spare" bs=1 seek=$((${#1} + 1)) count=0 2>/dev/null || return 1
+  ln "$registry/$unit.json" "$registry/.$unit.$$" 2>/dev/null
+  mv -f "$registry/$unit.spare" "$registry/$unit.json" || return 1
+  [ ! -e "$registry/.$unit.$$" ] || mv -f "$registry/.$unit.$$" "$registry/$unit.spare"
+}
+
+# Notes how things are: state $1. Every value is a number or a word of our own, so that none needs escaping.
 note() {
   state=$1
   generation=$((generation + 1))
-  words=$({
+  write_record "$(
     {
       printf '{\n  "version": 1,\n  "unit": "%s",\n  "release": %s,\n  "definition": "%s",\n' \
         "$unit" "$release" "$definition" &&
@@ -58,8 +80,6 @@ note() {
           "$command" "$executable" "$cgroup" "$unlimited" &&
         printf '  "log": "%s",\n  "restarts": %s,\n  "exit": %s,\n  "last_exit": %s,\n  "oom": %s,\n  "gave_up": %s\n}\n' \
           "${logs##*/}" "$restarts" "${ended:-null}" "${last_exit:-null}" "$oom" "$gave_up"
-    } 2>/dev/null | cat >"$registry/.$unit.$$" && mv -f "$registry/.$unit.$$" "$registry/$unit.json"
-  } 2>&1) && return
-  rm -f "$registry/.$unit.$$"
-  return 1
+    } 2>/dev/null
+  )" && { reserve || :; }
 }

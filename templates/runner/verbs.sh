@@ -62,6 +62,12 @@ ready() {
     fi
     exit 1
   fi
+  # Nothing is ended that could not be started again.
+  if [ -e "$registry/$unit.json" ] && ! reserve; then
+    echo room
+    echo "$words" >&2
+    exit 1
+  fi
   echo ready
 }
 
@@ -95,8 +101,9 @@ stop() {
     case $was_state in
       stopped | failed) ;;
       *)
-        sed 's/^  "state": .*/  "state": "stopped",/; s/^  "pid": .*/  "pid": 0,/' "$registry/$unit.json" \
-          >"$registry/.$unit.$$" && mv -f "$registry/.$unit.$$" "$registry/$unit.json"
+        write_record "$(
+          sed 's/^  "state": .*/  "state": "stopped",/; s/^  "pid": .*/  "pid": 0,/' "$registry/$unit.json"
+        )"
         ;;
     esac
   fi

@@ -46,7 +46,7 @@ pub(crate) const LANDING: &[Row] = &[
     ("steps-install", steps::install, STEPS),
     ("steps-uninstall", steps::uninstall, STEPS),
     ("steps-rollback", steps::rollback, STEPS),
-    ("steps-disk", steps::disk, &[&SYSTEMD_262]),
+    ("steps-disk", steps::disk, STEPS),
     ("steps-signals", steps::signals, STEPS),
     ("steps-cut", steps::cut, &[&RUNNER]),
     ("rollback", rollback::kinds, &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &MAC]),

@@ -156,14 +156,23 @@ impl<'a> Executor<'a> {
         self.flush().await
     }
 
-    /// Removes files, with nothing else to be done.
-    pub(super) async fn remove(&mut self, batch: Batch) -> Result<(), ApplyError> {
-        let batch = Batch {
+    /// Removes files of these units, with nothing else to be done. The journal comes and goes with that, in one exchange; on a
+    /// full disk, which this may be for, it is done without.
+    pub(super) async fn remove(&mut self, batch: Batch, entries: &[Entry]) -> Result<(), ApplyError> {
+        self.remember(entries);
+        let mut batch = Batch {
             fence: Some(self.lease.fence().clone()),
             appends: self.audit.drain(..).map(|line| line.append()).collect(),
             ..batch
         };
-        self.host.change(&batch, &|_| ()).await?;
+        let bare = batch.clone();
+        batch.puts.push(journal::put(&self.journal, &self.facts));
+        batch.removes.push(journal::path(&self.facts));
+        batch.prune.extend(supervisor::layout::journal_folders());
+        match self.host.change(&batch, &|_| ()).await {
+            Err(HostError::Change { .. }) => self.host.change(&bare, &|_| ()).await?,
+            done => done?,
+        };
         Ok(())
     }
 

@@ -16,7 +16,7 @@ pub use self::notes::Notes;
 pub use self::obstacle::Obstacle;
 pub use self::planner::plan;
 pub(super) use self::removal::{Leaving, plan_removal};
-pub(super) use self::retention::{failed, forget_staged, outdated, spent, strip, unmark};
+pub(super) use self::retention::{abandoned, failed, forget_staged, outdated, spent, strip, unmark};
 use super::diff::Titled;
 use super::journal;
 use super::step::{Action, Step};
@@ -46,6 +46,10 @@ pub struct Plan {
     pub drifts: Vec<Obstacle>,
     /// Units of the same project that the manifest does not name.
     pub orphans: Vec<String>,
+    /// Releases of these units that changes which died brought there, or only their marks.
+    pub abandoned: Vec<(String, u32)>,
+    /// Failed releases of these units of which more is there than what remembers them.
+    pub spent: Vec<(String, u32)>,
     /// What the journal says of the units.
     pub entries: Vec<journal::Entry>,
 }
@@ -81,7 +85,9 @@ pub struct Lane {
 pub enum WayBack {
     /// This release is put back.
     Release(u32),
-    /// The unit is removed: there was none before.
+    /// This release is put back, of which nobody knows whether it is any good; if it is not, the unit is removed.
+    Unproven(u32),
+    /// The unit is removed: there was none before that was any good.
     Remove,
     /// Nothing: the release was in effect before.
     Nothing,
@@ -95,6 +101,8 @@ pub struct ApplyOptions {
     pub take: bool,
     /// Try a release again that did not pass its gate.
     pub retry: bool,
+    /// Leave alone what changes that died have brought: what did not pass in the change in hand looks the same.
+    pub keep_abandoned: bool,
     /// Show what would be overwritten instead of refusing to.
     pub preview: bool,
     /// Do not make sure that the units outlive the session, where a manager runs already: they will not be there for long.

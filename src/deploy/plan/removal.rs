@@ -19,7 +19,7 @@ pub(in super::super) struct Leaving {
     pub(in super::super) record: Option<Record>,
     /// The format of its record, where a newer unitbee wrote it.
     pub(in super::super) newer: Option<u32>,
-    /// Whether releases of it are there.
+    /// Whether releases of it are there, or marks of some.
     pub(in super::super) releases: bool,
     /// The managers that know of it all the same.
     pub(in super::super) known_by: Vec<SupervisorKind>,
@@ -94,8 +94,7 @@ pub(in super::super) fn plan_removal(host: &str, leaving: &[Leaving], refs: &mut
     let mut batch = Batch::default();
     let orphans = unmark(&mut batch, refs, |unit, _| leaving.iter().any(|leaving| leaving.unit == unit));
     if refs.is_empty() {
-        batch.removes.push(layout::audit_log());
-        batch.removes.push(layout::rotated_audit_log());
+        batch.removes.extend(layout::last_files());
     }
     batch.prune.push(layout::wanted_links());
     batch.prune.extend(layout::empty_folders());
@@ -118,8 +117,8 @@ fn files(unit: &Leaving) -> Vec<HostPath> {
     let name = unit.unit.as_str();
     let mut files: Vec<HostPath> =
         unit.definitions().filter(|kind| !kind.needs_root()).map(|kind| kind.path(name)).collect();
-    files.extend([layout::record(name), layout::damaged_record(name), layout::log(name), layout::cgroup_link(name)]);
-    files.push(layout::claim(name));
+    files.extend([layout::record(name), layout::spare_record(name), layout::damaged_record(name)]);
+    files.extend([layout::log(name), layout::cgroup_link(name), layout::claim(name)]);
     files.extend(unit.job_logs.iter().map(|log| layout::in_logs(log)));
     files.push(layout::unit(name));
     // systemd takes away the link of a unit only as long as that has a file.

@@ -1,6 +1,6 @@
 //! Which releases a host keeps, and what the others leave behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::release::ReleaseFound;
 use super::super::step::Action;
@@ -24,10 +24,21 @@ pub(in super::super) fn outdated(keep: u32, releases: &BTreeMap<u32, ReleaseFoun
     releases.keys().copied().filter(goes).collect()
 }
 
-/// What removes releases and whatever only they needed, and what that is in words. Marks of releases that are not there
-/// go with them.
+/// Releases that neither passed nor failed a gate, but for `next`: changes that died brought them, or only their marks.
+pub(in super::super) fn abandoned(
+    releases: &BTreeMap<u32, ReleaseFound>,
+    refs: &Refs,
+    unit: &str,
+    next: u32,
+) -> BTreeSet<u32> {
+    let marked = refs.of_unit(unit).filter(|release| !releases.contains_key(release));
+    let begun = releases.iter().filter(|(_, release)| release.is_undecided()).map(|(number, _)| *number);
+    marked.chain(begun).filter(|number| *number != next).collect()
+}
+
+/// What removes releases and whatever only they needed, and what that is in words.
 pub(super) fn prune(
-    outdated: &BTreeMap<String, Vec<u32>>,
+    outdated: &BTreeMap<String, BTreeSet<u32>>,
     spent: &[(String, u32)],
     refs: &mut Refs,
 ) -> (Batch, String) {
@@ -46,11 +57,12 @@ pub(super) fn prune(
     (batch, format!("prune releases {releases}"))
 }
 
-/// Adds to `batch` what takes the marks away that `gone` picks, and the targets that nothing needs any more.
+/// Adds to `batch` what takes the marks away that `gone` picks, after the targets that nothing needs any more: without its
+/// mark nobody would find one.
 pub(in super::super) fn unmark(batch: &mut Batch, refs: &mut Refs, gone: impl Fn(&str, u32) -> bool) -> Vec<String> {
     let (marks, orphans) = refs.release(gone);
-    batch.removes.extend(marks.iter().map(|(target, unit, release)| layout::reference(target, unit, *release)));
     batch.removes.extend(orphans.iter().filter_map(|target| layout::target(target)));
+    batch.removes.extend(marks.iter().map(|(target, unit, release)| layout::reference(target, unit, *release)));
     batch.prune.extend(orphans.iter().map(|target| layout::refs_to(target)));
     orphans
 }
@@ -130,5 +142,31 @@ mod tests {
             (3, release(true, false, false)),
         ]);
         assert_eq!(outdated(3, &releases, 4), [3]);
+        let mut refs = Refs::default();
+        refs.add("p", "web", 2);
+        refs.add("p", "web", 5);
+        refs.add("p", "job", 6);
+        assert_eq!(abandoned(&releases, &refs, "web", 4), BTreeSet::from([3, 5]));
+        assert_eq!(abandoned(&releases, &refs, "web", 5), BTreeSet::from([3]));
+    }
+
+    #[test]
+    fn a_failed_release_that_was_left_in_effect_gives_up_its_secrets_when_another_takes_its_place() {
+        let failed = |definition| ReleaseFound { definition, ..release(true, false, true) };
+        let releases = BTreeMap::from([(1, release(true, true, false)), (2, failed(false)), (3, failed(true))]);
+        assert_eq!(spent(&releases, Some(4)), [3]);
+        assert!(spent(&releases, Some(3)).is_empty());
+        let mut refs = Refs::default();
+        refs.add("p", "web", 1);
+        refs.add("q", "web", 3);
+        let (batch, _) = prune(&BTreeMap::new(), &[("web".to_owned(), 3)], &mut refs);
+        let place = |path| batch.removes.iter().position(|removed| *removed == path);
+        for path in [layout::release_env("web", 3), layout::release_definition("web", 3)] {
+            assert!(place(path.clone()).is_some(), "{path:?}");
+        }
+        assert_eq!(place(layout::release("web", 3)), None);
+        assert!(refs.needs("p"));
+        let (program, mark) = (place(layout::target("q").unwrap()), place(layout::reference("q", "web", 3)));
+        assert!(program.is_some() && program < mark, "{batch:?}");
     }
 }

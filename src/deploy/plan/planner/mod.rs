@@ -3,7 +3,7 @@
 mod unit;
 mod waves;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -49,6 +49,7 @@ pub fn plan(
         reload: false,
         outdated: BTreeMap::new(),
         spent: Vec::new(),
+        abandoned: Vec::new(),
         drifts: Vec::new(),
         obstacles: Vec::new(),
         notes: Notes::default(),
@@ -77,9 +78,11 @@ struct Planner<'a> {
     /// Whether a manager has to read its unit files again.
     reload: bool,
     /// Releases that go, by unit.
-    outdated: BTreeMap<String, Vec<u32>>,
+    outdated: BTreeMap<String, BTreeSet<u32>>,
     /// Failed releases that a change which died did not tidy up.
     spent: Vec<(String, u32)>,
+    /// Releases that changes which died brought there.
+    abandoned: Vec<(String, u32)>,
     drifts: Vec<Obstacle>,
     obstacles: Vec<Obstacle>,
     notes: Notes,
@@ -126,8 +129,9 @@ impl<'a> Planner<'a> {
             }
             self.note_all(desired, &same.rendered.notes);
             if self.observed.journal.as_ref().is_some_and(|journal| journal.is_about(desired.unit())) {
-                self.tidy(desired, found, current);
+                self.prune(desired, found, current);
             }
+            self.tidy(desired.unit(), found, current);
             let unit = self.keep_running(desired, found, &same.record, None, Vec::new());
             return (!unit.is_nothing()).then(|| {
                 self.entries.push(Entry { unit: desired.unit().into(), from: Some(current), to: Some(current) });

@@ -1,6 +1,5 @@
 //! What happens to one unit whose release changes, or that does not run as it should.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use camino::Utf8Path;
@@ -48,8 +47,9 @@ impl<'a> Planner<'a> {
             self.ship(desired, found, release);
             self.check(desired, &draft.record.program);
             self.release(desired, found, installed, &draft, secrets_changed);
-            self.tidy(desired, found, release);
+            self.prune(desired, found, release);
         }
+        self.tidy(unit, found, release);
         self.note_all(desired, &draft.rendered.notes);
         self.reload |= self.reloads();
         let mut shared = Self::leave(desired, found);
@@ -76,16 +76,23 @@ impl<'a> Planner<'a> {
         self.keep_running(desired, found, &record, why, shared)
     }
 
-    /// Plans what goes when `release` has passed its gate.
-    pub(super) fn tidy(&mut self, desired: &Desired, found: &UnitObserved, release: u32) {
-        let unit = desired.unit();
-        let mut outdated = retention::outdated(desired.spec.keep, &found.releases, release);
-        // Of a change that died early there may be nothing but marks.
-        let is_gone = |number: &u32| *number != release && !found.releases.contains_key(number);
-        outdated.extend(self.refs.of_unit(unit).filter(is_gone).collect::<BTreeSet<_>>());
-        let spent = retention::spent(&found.releases, Some(release)).into_iter();
+    /// Plans which releases are too many when `release` has passed its gate.
+    pub(super) fn prune(&mut self, desired: &Desired, found: &UnitObserved, release: u32) {
+        let outdated = retention::outdated(desired.spec.keep, &found.releases, release);
+        self.outdated.entry(desired.unit().to_owned()).or_default().extend(outdated);
+    }
+
+    /// Plans that what changes of a unit which died have left beside its release `next` goes too.
+    pub(super) fn tidy(&mut self, unit: &str, found: &UnitObserved, next: u32) {
+        if self.options.keep_abandoned {
+            return;
+        }
+        let abandoned = retention::abandoned(&found.releases, &self.observed.refs, unit, next);
+        self.abandoned.extend(abandoned.iter().map(|release| (unit.to_owned(), *release)));
+        let outdated = self.outdated.entry(unit.to_owned()).or_default();
+        outdated.extend(abandoned);
+        let spent = retention::spent(&found.releases, Some(next)).into_iter();
         self.spent.extend(spent.filter(|number| !outdated.contains(number)).map(|number| (unit.to_owned(), number)));
-        self.outdated.insert(unit.to_owned(), outdated);
     }
 
     /// Whether the secrets of a draft are others than those in effect.
@@ -188,7 +195,7 @@ impl<'a> Planner<'a> {
         let take = |kind: &UnitFileKind| {
             let mut batch = Batch { removes: vec![kind.path(unit)], ..Batch::default() };
             if *kind == UnitFileKind::RunnerScript {
-                batch.removes.extend([layout::record(unit), layout::cgroup_link(unit)]);
+                batch.removes.extend([layout::record(unit), layout::spare_record(unit), layout::cgroup_link(unit)]);
             }
             let does = format!("remove the unit file of {unit} for {}", kind.manager());
             let id = StepId::new("take", &format!("{unit}:{}", kind.manager()));
@@ -270,9 +277,19 @@ fn way_back(found: &UnitObserved, release: u32) -> WayBack {
     match current {
         // Its unit file is kept by then.
         Some(current) if is_good(current) => WayBack::Release(current),
-        Some(_) => {
+        Some(current) => {
             let kept = |number: &&u32| is_good(**number) && found.releases[*number].definition;
-            found.releases.keys().rev().find(kept).map_or(WayBack::Nothing, |number| WayBack::Release(*number))
+            let good = found.releases.keys().rev().find(kept).copied();
+            match (good, found.releases.get(&current)) {
+                (Some(good), _) => WayBack::Release(good),
+                // Nobody has seen it fail.
+                (None, Some(it)) if current != release && !it.failed && it.spec && it.definition => {
+                    WayBack::Unproven(current)
+                }
+                // No release of it was ever any good.
+                (None, Some(it)) if current != release && it.failed => WayBack::Remove,
+                (None, _) => WayBack::Nothing,
+            }
         }
         None if found.elsewhere.is_empty() => WayBack::Remove,
         None => WayBack::Nothing,

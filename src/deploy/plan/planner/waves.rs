@@ -91,6 +91,8 @@ impl Planner<'_> {
             finish,
             orphans: self.orphans(),
             drifts: std::mem::take(&mut self.drifts),
+            abandoned: std::mem::take(&mut self.abandoned),
+            spent: std::mem::take(&mut self.spent),
             entries: std::mem::take(&mut self.entries),
             notes: Vec::new(),
         };
