@@ -492,9 +492,9 @@ fn an_edit_by_hand_needs_a_choice() {
     world.files.get_mut(&path).unwrap().extend(b"Nice=5\n");
     let obstacles = world.plan(&wanted, false).unwrap_err();
     let path = Utf8PathBuf::from("/home/bee/.config/systemd/user/w-a.service");
-    assert_eq!(obstacles, [Obstacle::Drift { path: path.clone(), diff: None }]);
+    assert_eq!(obstacles, [Obstacle::Drift { path: path.clone(), diff: None, can_keep: true }]);
     let preview = world.plan_with(&wanted, &ApplyOptions { preview: true, ..ApplyOptions::default() }).unwrap();
-    assert_eq!(preview.drifts, [Obstacle::Drift { path, diff: None }]);
+    assert_eq!(preview.drifts, [Obstacle::Drift { path, diff: None, can_keep: true }]);
     let plan = world.plan(&wanted, true).unwrap();
     assert!(plan.to_string().contains("-Nice=5"), "{plan}");
     world.apply(&plan);

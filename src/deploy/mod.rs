@@ -39,5 +39,5 @@ pub use self::check::CheckError;
 pub use self::desired::Desired;
 pub use self::error::{ApplyError, Failure, Now};
 pub use self::event::{Event, Sink};
-pub use self::plan::{ApplyOptions, Obstacle, Plan, Project};
+pub use self::plan::{ApplyOptions, DropIn, Obstacle, Plan, Project};
 pub use self::prepare::{Payload, PrepareError, prepare};

@@ -77,8 +77,10 @@ fn assert_nowhere_else(bench: &Bench) {
         assert_eq!(home[path].mode, "600", "{path}");
     }
     let environments = bench.root("grep -l s3cret-of /proc/[0-9]*/environ 2>/dev/null || true");
-    let programs = bench.root("for pid in $(grep -l s3cret-of /proc/[0-9]*/environ 2>/dev/null | tr -dc '0-9\\n'); do
-        printf '%s: ' $pid; tr '\\0' ' ' </proc/$pid/cmdline; echo; done");
+    let programs = bench.root(
+        "for pid in $(grep -l s3cret-of /proc/[0-9]*/environ 2>/dev/null | tr -dc '0-9\\n'); do
+        printf '%s: ' $pid; tr '\\0' ' ' </proc/$pid/cmdline; echo; done",
+    );
     assert_eq!(environments.trim(), format!("/proc/{pid}/environ"), "environments that hold a secret: {programs}");
     if let Some(domain) = bench.target.domain() {
         let told = bench.root(&format!("launchctl print {domain}/com.rbee.web-main"));

@@ -15,13 +15,14 @@ use super::super::journal::Entry;
 use super::super::release::{ReleaseFound, set_digest, sha256};
 use super::super::step::{Action, FileChange, Step, StepId};
 use super::super::survey::{Observed, ProgramFound, Refs, UnitObserved};
-use super::{ApplyOptions, Notes, Obstacle, Plan};
+use super::{ApplyOptions, DropIn, Notes, Obstacle, Plan};
 use crate::host::{Batch, Content, FileFound, HostPath, Put};
 use crate::service::record::{Origin, Record};
 use crate::service::render::runner::PROGRAM;
 use crate::service::render::{self, Placement, RenderError, header};
 use crate::service::spec::Scope;
 use crate::supervisor::launchd::other_owner;
+use crate::supervisor::systemd::drop_in::{self, Unkept};
 use crate::supervisor::{SupervisorKind, UnitFileKind, layout};
 
 /// Compares what is desired with what was found. Nothing is left to be decided afterwards; a host with any obstacle gets
@@ -107,6 +108,16 @@ enum Existing<'a> {
 struct Installed<'a> {
     header: header::Header,
     file: &'a FileFound,
+    /// What was edited by hand, where it is to be kept.
+    edit: Option<Edit>,
+}
+
+/// What was edited by hand and is to be kept.
+enum Edit {
+    /// These settings, as the text of a drop-in.
+    Settings(String),
+    /// No setting at all.
+    Nothing,
 }
 
 impl<'a> Planner<'a> {
@@ -151,7 +162,9 @@ impl<'a> Planner<'a> {
         }
         let from = installed.as_ref().map(|installed| installed.header.release);
         self.entries.push(Entry { unit: desired.unit().to_owned(), from, to: Some(release) });
-        Some(self.change(desired, found, installed.as_ref(), draft))
+        let keep = installed.as_ref().and_then(|installed| installed.edit.as_ref());
+        let keep = keep.map(|edit| self.keep(desired, found, edit, release)).transpose().ok()?;
+        Some(self.change(desired, found, installed.as_ref(), keep.flatten(), draft))
     }
 
     /// What is installed of a unit.
@@ -190,6 +203,13 @@ impl<'a> Planner<'a> {
                 self.obstacles.push(Obstacle::Foreign { path });
                 Existing::Obstacle
             }
+            Some(header) if !header.intact && self.options.keep => match self.edit(found, file) {
+                Ok(edit) => Existing::Ours(Installed { header, file, edit: Some(edit) }),
+                Err(why) => {
+                    self.obstacles.push(Obstacle::Unkept { path, why });
+                    Existing::Obstacle
+                }
+            },
             Some(header) if !header.intact && !self.options.take => {
                 let diff = found.original.as_ref().and_then(|original| {
                     match Difference::between(Some(header::body(original)), header::body(&file.content)) {
@@ -197,16 +217,30 @@ impl<'a> Planner<'a> {
                         _ => None,
                     }
                 });
-                let drift = Obstacle::Drift { path, diff };
+                let can_keep = own == UnitFileKind::SystemdUnit;
+                let drift = Obstacle::Drift { path, diff, can_keep };
                 if !self.options.preview {
                     self.obstacles.push(drift);
                     return Existing::Obstacle;
                 }
                 self.drifts.push(drift);
-                Existing::Ours(Installed { header, file })
+                Existing::Ours(Installed { header, file, edit: None })
             }
-            Some(header) => Existing::Ours(Installed { header, file }),
+            Some(header) => Existing::Ours(Installed { header, file, edit: None }),
         }
+    }
+
+    /// What was edited by hand in a unit file.
+    fn edit(&self, found: &UnitObserved, file: &FileFound) -> Result<Edit, Unkept> {
+        match self.observed.choice.manager {
+            SupervisorKind::Systemd => {}
+            SupervisorKind::Launchd => return Err(Unkept::NoDropIns { manager: "launchd" }),
+            SupervisorKind::Runner => return Err(Unkept::NoDropIns { manager: "the runner" }),
+        }
+        let original = found.original.as_deref().ok_or(Unkept::NoOriginal)?;
+        let own = self.absolute(&layout::root());
+        let settings = drop_in::of_edit(header::body(original), header::body(&file.content), &own)?;
+        Ok(settings.map_or(Edit::Nothing, Edit::Settings))
     }
 
     /// The unit as it is written already, where that is what is desired.
@@ -366,6 +400,20 @@ impl<'a> Planner<'a> {
         let Some(project) = &self.options.project else { return Vec::new() };
         let theirs = self.observed.refs.units_of_project(&project.name);
         theirs.into_iter().filter(|unit| !project.units.iter().any(|known| known == unit)).map(str::to_owned).collect()
+    }
+
+    /// The drop-ins that were looked into, with what they set.
+    fn drop_ins(&self, desired: &[Desired]) -> Vec<DropIn> {
+        let units = desired.iter().zip(&self.observed.units);
+        let its = |(desired, found): (&Desired, &UnitObserved)| {
+            let drop_in = |(path, content): &(Utf8PathBuf, Vec<u8>)| DropIn {
+                unit: desired.unit().to_owned(),
+                path: path.clone(),
+                sets: drop_in::effects(&String::from_utf8_lossy(content)),
+            };
+            found.drop_ins.iter().map(drop_in).collect::<Vec<_>>()
+        };
+        units.flat_map(its).collect()
     }
 
     /// What a release needs: its program, its slice unless that is not ours, and its project.

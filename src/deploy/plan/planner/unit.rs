@@ -11,14 +11,18 @@ use super::super::super::diff::{self, Difference};
 use super::super::super::release::{ReleaseFound, sha256};
 use super::super::super::step::{Action, FileChange, Step, StepId};
 use super::super::super::survey::{ProgramFound, UnitObserved};
-use super::super::{WayBack, retention};
+use super::super::{Obstacle, WayBack, retention};
 use super::waves::{Launch, UnitPlan};
-use super::{Draft, Installed, Planner, files};
+use super::{Draft, Edit, Installed, Planner, files};
 use crate::host::{Batch, Content, HostPath, Put};
 use crate::service::record::Record;
 use crate::service::render::header;
 use crate::service::render::runner::PROGRAM;
+use crate::supervisor::systemd::drop_in;
 use crate::supervisor::{State, SupervisorKind, UnitFileKind, layout};
+
+/// Something stands in the way, which is noted.
+pub(super) struct Refused;
 
 impl<'a> Planner<'a> {
     /// Plans everything that puts a draft into effect.
@@ -27,6 +31,7 @@ impl<'a> Planner<'a> {
         desired: &Desired,
         found: &'a UnitObserved,
         installed: Option<&Installed<'_>>,
+        keep: Option<Step>,
         mut draft: Draft,
     ) -> UnitPlan {
         let unit = desired.unit();
@@ -34,12 +39,18 @@ impl<'a> Planner<'a> {
         let secrets_changed = Self::secrets_change(desired, found, &draft);
         let old = found.file.as_ref().map(|file| header::body(&file.content));
         let new = header::body(&draft.rendered.bytes);
+        let manager = self.observed.choice.manager;
         let why = match old {
             None => Some("it is new".to_owned()),
             Some(_) if secrets_changed => Some("its secrets changed".to_owned()),
-            Some(old) => {
-                diff::needs_restart(self.observed.choice.manager, old, new).map(|key| format!("{key} changed"))
+            // What runs may be as it was written, or as it was edited.
+            Some(edited) if keep.is_some() => {
+                let written = found.original.as_deref().map_or(edited, header::body);
+                let by_edit = || diff::needs_restart(manager, written, edited);
+                let why = diff::needs_restart(manager, written, new).map(|key| format!("{key} changed"));
+                why.or_else(|| by_edit().map(|key| format!("{key} was edited by hand")))
             }
+            Some(old) => diff::needs_restart(manager, old, new).map(|key| format!("{key} changed")),
         };
         if let (None, Some(previous)) = (&why, &found.record) {
             draft.record.starts_after_usec = previous.starts_after_usec;
@@ -53,6 +64,7 @@ impl<'a> Planner<'a> {
         self.note_all(desired, &draft.rendered.notes);
         self.reload |= self.reloads();
         let mut shared = Self::leave(desired, found);
+        shared.extend(keep);
         let kind = self.kind(desired);
         let path = kind.path(unit);
         let change = FileChange { path: self.absolute(&path), difference: Difference::between(old, new) };
@@ -74,6 +86,36 @@ impl<'a> Planner<'a> {
         shared.extend(Self::take_away(unit, found));
         let record = draft.record;
         self.keep_running(desired, found, &record, why, shared)
+    }
+
+    /// Plans what moves an edit of the unit file into a drop-in, which is to come into effect with `release`. Nothing where
+    /// no setting was edited.
+    pub(super) fn keep(
+        &mut self,
+        desired: &Desired,
+        found: &UnitObserved,
+        edit: &Edit,
+        release: u32,
+    ) -> Result<Option<Step>, Refused> {
+        let unit = desired.unit();
+        let Edit::Settings(settings) = edit else {
+            self.notes.add(unit, "nothing of the edit is kept: it changed no setting");
+            return Ok(None);
+        };
+        let path = drop_in::kept_path(unit);
+        let shown = self.absolute(&path);
+        let old = found.kept.as_ref().map(|file| file.content.as_slice());
+        let known = old.map(|old| std::str::from_utf8(old).unwrap_or("not text"));
+        let Some(text) = drop_in::with(known, settings, unit, release) else {
+            self.obstacles.push(Obstacle::Foreign { path: shown });
+            return Err(Refused);
+        };
+        self.notes.add(unit, format!("what was edited in its unit file is kept in {shown}"));
+        let difference = Difference::between(old, text.as_bytes());
+        let does = format!("move what was edited in the unit file of {unit} into a drop-in");
+        let put = Put { path, mode: 0o644, content: Content::Bytes(text.into_bytes()) };
+        let step = Step::on("keep", unit, does, files(vec![put]));
+        Ok(Some(step.changing(vec![FileChange { path: shown, difference }])))
     }
 
     /// Plans what goes when `release` has passed its gate.
@@ -161,7 +203,7 @@ impl<'a> Planner<'a> {
         put(layout::release_set(unit, release), 0o644, draft.record.set.clone().into_bytes());
         put(layout::release_spec(unit, release), 0o644, draft.record.to_bytes());
         // A release of format 1 kept no unit file: the one in effect is its.
-        if let Some(Installed { header, file }) = installed.filter(|installed| installed.header.intact)
+        if let Some(Installed { header, file, .. }) = installed.filter(|installed| installed.header.intact)
             && found.releases.get(&header.release).is_some_and(|release| !release.definition)
         {
             put(layout::release_definition(unit, header.release), 0o644, file.content.clone());
