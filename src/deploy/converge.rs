@@ -22,8 +22,7 @@ use crate::lifecycle::{LifecycleError, Service};
 use crate::service::render::header;
 use crate::service::render::{Systemd, Target};
 use crate::service::spec::UnitSpec;
-use crate::supervisor::systemd::drop_in;
-use crate::supervisor::{Approach, Supervisor, SupervisorError, SupervisorKind, UnitFileKind};
+use crate::supervisor::{Approach, Supervisor, SupervisorError, SupervisorKind, UnitFileKind, layout};
 
 /// How far the way to the manager has been gone.
 pub(super) enum Route {
@@ -126,7 +125,7 @@ async fn read_drop_ins(
     let mut of = Vec::new();
     for (at, (desired, unit)) in desired.iter().zip(&observed.units).enumerate() {
         if options.keep && is_edited(unit) {
-            asks.push(Ask::File(drop_in::kept_path(desired.unit())));
+            asks.push(Ask::File(layout::kept_drop_in(desired.unit())));
             of.push((at, None));
         }
         let drop_ins = unit.status.iter().filter(|_| options.preview).flat_map(|status| &status.drop_ins);

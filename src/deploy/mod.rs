@@ -30,6 +30,7 @@ pub mod rollout;
 pub mod step;
 pub mod survey;
 pub mod uninstall;
+mod unkeep;
 pub mod verb;
 
 pub use self::apply::{Applied, ApplyRequest, First, OnFailure};

@@ -24,6 +24,7 @@ mod gate;
 mod hangs;
 mod identity;
 mod inside;
+mod keep;
 #[path = "../support/lab.rs"]
 mod lab;
 mod ladder;
@@ -160,6 +161,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("identity", identity::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
     // A job of the modelled Mac sees the /proc of its machine, and so would unitbee in it.
     ("inside", inside::subject, &[&HERE, &RUNNER_HERE]),
+    ("keep", keep::subject, &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &MAC]),
     ("ladder", ladder::subject, ALL),
     ("lifecycle", lifecycle::subject, ALL),
     ("lifecycle", lifecycle::subject, &[&RUNNER_CRON]),

@@ -13,11 +13,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 use thiserror::Error;
 
 use super::unit_text::{self, Setting, assignments};
-use crate::host::HostPath;
-use crate::supervisor::layout;
-
-/// Name of the drop-in that holds what was edited.
-const NAME: &str = "00-kept.conf";
 
 const ORIGIN: &str = "# Moved here by `unitbee apply --keep` from ";
 const MARK: &str = "# unitbee: kept-at=";
@@ -141,12 +136,6 @@ pub enum Unkept {
         /// A path of unitbee's own.
         path: Utf8PathBuf,
     },
-}
-
-/// Where the drop-in of a unit is that holds what was edited.
-#[must_use]
-pub fn kept_path(unit: &str) -> HostPath {
-    layout::unit_file(&format!("{unit}.service.d/{NAME}"))
 }
 
 /// What a drop-in sets, setting by setting: `MemoryMax=1G`. Of variables and credentials only the names are told: the file

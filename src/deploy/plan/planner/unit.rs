@@ -63,6 +63,7 @@ impl<'a> Planner<'a> {
         }
         self.note_all(desired, &draft.rendered.notes);
         self.reload |= self.reloads();
+        let is_edited = keep.is_some();
         let mut shared = Self::leave(desired, found);
         shared.extend(keep);
         let kind = self.kind(desired);
@@ -85,7 +86,9 @@ impl<'a> Planner<'a> {
         }
         shared.extend(Self::take_away(unit, found));
         let record = draft.record;
-        self.keep_running(desired, found, &record, why, shared)
+        let planned = self.keep_running(desired, found, &record, why, shared);
+        // Where an edit comes into effect too, it may be that and not the release which does not pass.
+        UnitPlan { is_proven: planned.is_proven || is_edited, ..planned }
     }
 
     /// Plans what moves an edit of the unit file into a drop-in, which is to come into effect with `release`. Nothing where
@@ -102,7 +105,7 @@ impl<'a> Planner<'a> {
             self.notes.add(unit, "nothing of the edit is kept: it changed no setting");
             return Ok(None);
         };
-        let path = drop_in::kept_path(unit);
+        let path = layout::kept_drop_in(unit);
         let shown = self.absolute(&path);
         let old = found.kept.as_ref().map(|file| file.content.as_slice());
         let known = old.map(|old| std::str::from_utf8(old).unwrap_or("not text"));
