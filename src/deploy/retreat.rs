@@ -214,8 +214,9 @@ impl<'a, 's> Retreat<'a, 's> {
         }
         let unkept = self.unkept(&targets, going).await?;
         for unkept in &unkept {
-            let its = going.iter_mut().find(|going| going.failure.unit == unkept.unit);
-            its.into_iter().for_each(|going| going.failure.log.push(unkept.note.clone()));
+            if let Some(going) = going.iter_mut().find(|going| going.failure.unit == unkept.unit) {
+                going.failure.log.push(unkept.note.clone());
+            }
         }
         let ended = self.back_to(stored, going, &unkept).await;
         let rejected = match ended {

@@ -14,6 +14,8 @@ pub(crate) fn subject(bench: &Bench) {
             keeps_it_for_later_releases(bench);
             keeps_a_further_edit_and_leaves_the_last_word_to_other_drop_ins(bench);
             takes_back_an_edit_that_does_not_work(bench);
+            takes_it_back_from_what_runs(bench);
+            keeps_it_whole_when_killed(bench);
             refuses_what_no_drop_in_can_do(bench);
             keeps_another_command(bench);
         }
@@ -122,6 +124,34 @@ fn takes_back_an_edit_that_does_not_work(bench: &Bench) {
     edit(bench, "s/^Description=.*/Description=mine/");
     bench.unitbee(&["apply", "--keep"]).exits(0);
     assert!(show(bench, "web-main", "Description").contains("=mine"));
+}
+
+fn takes_it_back_from_what_runs(bench: &Bench) {
+    let manifest = web(&["--version", "two"], KEYS).replace("within = \"30s\"", "within = \"3s\"");
+    bench.project.write("unitbee.toml", manifest);
+    bench.unitbee(&["apply"]).exits(0);
+    edit(bench, "s|^ExecStart=.*|&\\nExecStartPost=/bin/kill -STOP $MAINPID|");
+    bench.unitbee(&["apply", "--keep"]).exits(4).says("00-kept.conf.failed");
+    assert!(!show(bench, "web-main", "ExecStartPost").contains("STOP"));
+    has_variables(bench, &["COLOUR=blue"], "COLOUR=red");
+    bench.unitbee(&["plan"]).exits(0);
+}
+
+fn keeps_it_whole_when_killed(bench: &Bench) {
+    let moments = [("step-began", "keep"), ("step-ended", "switch"), ("step-began", "replace"), ("step-began", "gate")];
+    for (number, (event, verb)) in moments.into_iter().enumerate() {
+        let variable = format!("ROUND_{number}=1");
+        edit(bench, &format!("s/^Environment=\"SHAPE=.*/&\\nEnvironment={variable}/"));
+        let mut running = bench.start(&[], &["--json", "apply", "--keep"]);
+        let step = format!("\"{verb}:web-main\"");
+        running.lines().upto_one(&step, |line| line.contains(event) && line.contains(&step));
+        bench.kill(running);
+        bench.unitbee(&["apply", "--keep"]).exits(0);
+        has_variables(bench, &["COLOUR=blue", &variable], "COLOUR=red");
+        let times = bench.sh(&format!("grep -c '^Environment={variable}$' {DROP_IN}"));
+        assert_eq!(times.trim(), "1", "killed at {event} of {verb}");
+        bench.unitbee(&["plan"]).exits(0);
+    }
 }
 
 fn refuses_what_no_drop_in_can_do(bench: &Bench) {
