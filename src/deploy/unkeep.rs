@@ -5,6 +5,7 @@ use super::error::ApplyError;
 use super::plan::Plan;
 use super::step::{Action, Step};
 use crate::host::{Answer, Ask, Batch, Content, Facts, Host, HostPath, Put, Query};
+use crate::service::record::Record;
 use crate::supervisor::layout;
 use crate::supervisor::systemd::drop_in;
 
@@ -23,11 +24,15 @@ pub(super) async fn find(
     facts: &Facts,
     releases: &[(String, u32)],
 ) -> Result<Vec<Unkept>, ApplyError> {
-    let asks = releases.iter().map(|(unit, _)| Ask::File(layout::kept_drop_in(unit))).collect();
-    let answers = host.query(&Query { asks }).await?.answers;
-    let unkept = |((unit, release), answer): (&(String, u32), Answer)| {
-        let Answer::File(Some(file)) = answer else { return None };
-        let (rest, taken) = drop_in::without(std::str::from_utf8(&file.content).ok()?, *release)?;
+    let ask = |(unit, release): &(String, u32)| {
+        [layout::kept_drop_in(unit), layout::release_spec(unit, *release)].map(Ask::File)
+    };
+    let answers = host.query(&Query { asks: releases.iter().flat_map(ask).collect() }).await?.answers;
+    let unkept = |((unit, release), answers): (&(String, u32), &[Answer])| {
+        let [Answer::File(Some(file)), Answer::File(Some(record))] = answers else { return None };
+        let made_usec = Record::parse(&record.content).ok()?.origin?.usec;
+        let kept_at = drop_in::kept_at(*release, made_usec);
+        let (rest, taken) = drop_in::without(std::str::from_utf8(&file.content).ok()?, &kept_at)?;
         let put = |path, text: &str| Put { path, mode: 0o644, content: Content::Bytes(text.as_bytes().to_vec()) };
         let (path, aside) = (layout::kept_drop_in(unit), layout::failed_drop_in(unit));
         let note = format!("unitbee: what was kept of the edit is now in {}", absolute(&aside, facts));
@@ -40,7 +45,7 @@ pub(super) async fn find(
         let does = format!("take back what was edited in the unit file of {unit}");
         Some(Unkept { unit: unit.clone(), step: Step::on("unkeep", unit, does, Action::Files(batch)), note })
     };
-    Ok(releases.iter().zip(answers).filter_map(unkept).collect())
+    Ok(releases.iter().zip(answers.chunks(2)).filter_map(unkept).collect())
 }
 
 /// Adds to a plan that goes back what takes these edits back. Their units are started anew: what runs has them.

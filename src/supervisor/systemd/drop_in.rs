@@ -254,13 +254,20 @@ fn after_clearing(assignments: &[&str]) -> usize {
     assignments.iter().rposition(|value| value.is_empty()).map_or(0, |empty| empty + 1)
 }
 
-/// The content of the drop-in with `settings` that were kept at `release`, above what it holds already; `None` where what
+/// What tells the settings that were kept with one release from those of another: numbers begin anew with a unit that was
+/// uninstalled, and drop-ins stay.
+#[must_use]
+pub fn kept_at(release: u32, made_usec: u64) -> String {
+    format!("{release}.{made_usec}")
+}
+
+/// The content of the drop-in with `settings` that were [kept at](kept_at) a release, above what it holds already; `None` where what
 /// it holds is not ours to add to.
 ///
 /// Above, because what it holds had a say over the unit file, and goes on having it.
 #[must_use]
-pub fn with(existing: Option<&str>, settings: &str, unit: &str, release: u32) -> Option<String> {
-    let block = format!("{ORIGIN}{unit}.service, and yours to change.\n{MARK}{release}\n{settings}");
+pub fn with(existing: Option<&str>, settings: &str, unit: &str, kept_at: &str) -> Option<String> {
+    let block = format!("{ORIGIN}{unit}.service, and yours to change.\n{MARK}{kept_at}\n{settings}");
     let Some(existing) = existing.filter(|text| !text.is_empty()) else { return Some(block) };
     let (_, first, rest) = first_block(existing)?;
     // Whoever kept the same just now died before the unit file was written.
@@ -268,22 +275,22 @@ pub fn with(existing: Option<&str>, settings: &str, unit: &str, release: u32) ->
     Some(if below.is_empty() { block } else { format!("{block}\n{below}") })
 }
 
-/// Takes out of the drop-in what was kept at `release`: what remains, and what was taken out. `None` where it holds nothing
+/// Takes out of the drop-in what was [kept at](kept_at) a release: what remains, and what was taken out. `None` where it holds nothing
 /// of that.
 #[must_use]
-pub fn without(existing: &str, release: u32) -> Option<(&str, &str)> {
+pub fn without<'a>(existing: &'a str, kept_at: &str) -> Option<(&'a str, &'a str)> {
     let (at, settings, rest) = first_block(existing)?;
-    (at == release).then_some((rest, settings))
+    (at == kept_at).then_some((rest, settings))
 }
 
-/// The release at which the topmost settings were kept, these settings, and what stands below.
-fn first_block(text: &str) -> Option<(u32, &str, &str)> {
+/// With which release the topmost settings were kept, these settings, and what stands below.
+fn first_block(text: &str) -> Option<(&str, &str, &str)> {
     let (_, body) = text.strip_prefix(ORIGIN)?.split_once('\n')?;
-    let (release, body) = body.strip_prefix(MARK)?.split_once('\n')?;
+    let (kept_at, body) = body.strip_prefix(MARK)?.split_once('\n')?;
     let end = body.find(&format!("\n{ORIGIN}")).map_or(body.len(), |end| end + 1);
     let (settings, rest) = body.split_at(end);
     let settings = if rest.is_empty() { settings } else { settings.strip_suffix('\n').unwrap_or(settings) };
-    Some((release.parse().ok()?, settings, rest))
+    Some((kept_at, settings, rest))
 }
 
 #[cfg(test)]
@@ -367,14 +374,15 @@ mod tests {
 
     #[test]
     fn one_edit_is_kept_above_another_and_can_be_taken_out() {
-        let first = with(None, "[Service]\nNice=1\n", "web", 2).unwrap();
-        let both = with(Some(&first), "[Service]\nNice=2\n", "web", 3).unwrap();
+        let first = with(None, "[Service]\nNice=1\n", "web", &kept_at(2, 20)).unwrap();
+        let both = with(Some(&first), "[Service]\nNice=2\n", "web", &kept_at(3, 30)).unwrap();
         assert_eq!(effects(&both), ["Nice=2", "Nice=1"]);
-        assert_eq!(without(&both, 2), None);
-        assert_eq!(without(&both, 3), Some((first.as_str(), "[Service]\nNice=2\n")));
-        assert_eq!(without(&first, 2), Some(("", "[Service]\nNice=1\n")));
-        assert_eq!(effects(&with(Some(&both), "[Service]\nNice=2\n", "web", 4).unwrap()), ["Nice=2", "Nice=1"]);
-        assert_eq!(with(Some("[Service]\nNice=1\n"), "[Service]\nNice=2\n", "web", 3), None, "somebody else's");
+        assert_eq!(without(&both, &kept_at(2, 20)), None);
+        assert_eq!(without(&both, &kept_at(3, 31)), None, "another release by that number");
+        assert_eq!(without(&both, &kept_at(3, 30)), Some((first.as_str(), "[Service]\nNice=2\n")));
+        assert_eq!(without(&first, &kept_at(2, 20)), Some(("", "[Service]\nNice=1\n")));
+        assert_eq!(effects(&with(Some(&both), "[Service]\nNice=2\n", "web", "4.40").unwrap()), ["Nice=2", "Nice=1"]);
+        assert_eq!(with(Some("[Service]\nNice=1\n"), "[Service]\nNice=2\n", "web", "3.30"), None, "somebody else's");
     }
 
     /// Whatever the template writes is of a known kind, or each of its assignments adds to a list.

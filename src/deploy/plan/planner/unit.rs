@@ -109,7 +109,8 @@ impl<'a> Planner<'a> {
         let shown = self.absolute(&path);
         let old = found.kept.as_ref().map(|file| file.content.as_slice());
         let known = old.map(|old| std::str::from_utf8(old).unwrap_or("not text"));
-        let Some(text) = drop_in::with(known, settings, unit, release) else {
+        let Some(text) = drop_in::with(known, settings, unit, &drop_in::kept_at(release, self.observed.facts.now_usec))
+        else {
             self.obstacles.push(Obstacle::Foreign { path: shown });
             return Err(Refused);
         };
