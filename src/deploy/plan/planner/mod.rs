@@ -1,5 +1,6 @@
 //! How a plan comes about: unit by unit, what is desired beside what was found.
 
+mod edit;
 mod unit;
 mod waves;
 
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use self::edit::Edit;
 use self::waves::UnitPlan;
 use super::super::check::Check;
 use super::super::desired::{DefinitionSource, Desired, EnvSource, ProgramSource};
@@ -15,14 +17,13 @@ use super::super::journal::Entry;
 use super::super::release::{ReleaseFound, set_digest, sha256};
 use super::super::step::{Action, FileChange, Step, StepId};
 use super::super::survey::{Observed, ProgramFound, Refs, UnitObserved};
-use super::{ApplyOptions, DropIn, Notes, Obstacle, Plan};
+use super::{ApplyOptions, Notes, Obstacle, Plan};
 use crate::host::{Batch, Content, FileFound, HostPath, Put};
 use crate::service::record::{Origin, Record};
 use crate::service::render::runner::PROGRAM;
 use crate::service::render::{self, Placement, RenderError, header};
 use crate::service::spec::Scope;
 use crate::supervisor::launchd::other_owner;
-use crate::supervisor::systemd::drop_in::{self, Unkept};
 use crate::supervisor::{SupervisorKind, UnitFileKind, layout};
 
 /// Compares what is desired with what was found. Nothing is left to be decided afterwards; a host with any obstacle gets
@@ -110,14 +111,6 @@ struct Installed<'a> {
     file: &'a FileFound,
     /// What was edited by hand, where it is to be kept.
     edit: Option<Edit>,
-}
-
-/// What was edited by hand and is to be kept.
-enum Edit {
-    /// These settings, as the text of a drop-in.
-    Settings(String),
-    /// No setting at all.
-    Nothing,
 }
 
 impl<'a> Planner<'a> {
@@ -228,19 +221,6 @@ impl<'a> Planner<'a> {
             }
             Some(header) => Existing::Ours(Installed { header, file, edit: None }),
         }
-    }
-
-    /// What was edited by hand in a unit file.
-    fn edit(&self, found: &UnitObserved, file: &FileFound) -> Result<Edit, Unkept> {
-        match self.observed.choice.manager {
-            SupervisorKind::Systemd => {}
-            SupervisorKind::Launchd => return Err(Unkept::NoDropIns { manager: "launchd" }),
-            SupervisorKind::Runner => return Err(Unkept::NoDropIns { manager: "the runner" }),
-        }
-        let original = found.original.as_deref().ok_or(Unkept::NoOriginal)?;
-        let own = self.absolute(&layout::root());
-        let settings = drop_in::of_edit(header::body(original), header::body(&file.content), &own)?;
-        Ok(settings.map_or(Edit::Nothing, Edit::Settings))
     }
 
     /// The unit as it is written already, where that is what is desired.
@@ -400,20 +380,6 @@ impl<'a> Planner<'a> {
         let Some(project) = &self.options.project else { return Vec::new() };
         let theirs = self.observed.refs.units_of_project(&project.name);
         theirs.into_iter().filter(|unit| !project.units.iter().any(|known| known == unit)).map(str::to_owned).collect()
-    }
-
-    /// The drop-ins that were looked into, with what they set.
-    fn drop_ins(&self, desired: &[Desired]) -> Vec<DropIn> {
-        let units = desired.iter().zip(&self.observed.units);
-        let its = |(desired, found): (&Desired, &UnitObserved)| {
-            let drop_in = |(path, content): &(Utf8PathBuf, Vec<u8>)| DropIn {
-                unit: desired.unit().to_owned(),
-                path: path.clone(),
-                sets: drop_in::effects(&String::from_utf8_lossy(content)),
-            };
-            found.drop_ins.iter().map(drop_in).collect::<Vec<_>>()
-        };
-        units.flat_map(its).collect()
     }
 
     /// What a release needs: its program, its slice unless that is not ours, and its project.

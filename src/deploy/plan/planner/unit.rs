@@ -11,18 +11,14 @@ use super::super::super::diff::{self, Difference};
 use super::super::super::release::{ReleaseFound, sha256};
 use super::super::super::step::{Action, FileChange, Step, StepId};
 use super::super::super::survey::{ProgramFound, UnitObserved};
-use super::super::{Obstacle, WayBack, retention};
+use super::super::{WayBack, retention};
 use super::waves::{Launch, UnitPlan};
-use super::{Draft, Edit, Installed, Planner, files};
+use super::{Draft, Installed, Planner, files};
 use crate::host::{Batch, Content, HostPath, Put};
 use crate::service::record::Record;
 use crate::service::render::header;
 use crate::service::render::runner::PROGRAM;
-use crate::supervisor::systemd::drop_in;
 use crate::supervisor::{State, SupervisorKind, UnitFileKind, layout};
-
-/// Something stands in the way, which is noted.
-pub(super) struct Refused;
 
 impl<'a> Planner<'a> {
     /// Plans everything that puts a draft into effect.
@@ -89,37 +85,6 @@ impl<'a> Planner<'a> {
         let planned = self.keep_running(desired, found, &record, why, shared);
         // Where an edit comes into effect too, it may be that and not the release which does not pass.
         UnitPlan { is_proven: planned.is_proven || is_edited, ..planned }
-    }
-
-    /// Plans what moves an edit of the unit file into a drop-in, which is to come into effect with `release`. Nothing where
-    /// no setting was edited.
-    pub(super) fn keep(
-        &mut self,
-        desired: &Desired,
-        found: &UnitObserved,
-        edit: &Edit,
-        release: u32,
-    ) -> Result<Option<Step>, Refused> {
-        let unit = desired.unit();
-        let Edit::Settings(settings) = edit else {
-            self.notes.add(unit, "nothing of the edit is kept: it changed no setting");
-            return Ok(None);
-        };
-        let path = layout::kept_drop_in(unit);
-        let shown = self.absolute(&path);
-        let old = found.kept.as_ref().map(|file| file.content.as_slice());
-        let known = old.map(|old| std::str::from_utf8(old).unwrap_or("not text"));
-        let Some(text) = drop_in::with(known, settings, unit, &drop_in::kept_at(release, self.observed.facts.now_usec))
-        else {
-            self.obstacles.push(Obstacle::Foreign { path: shown });
-            return Err(Refused);
-        };
-        self.notes.add(unit, format!("what was edited in its unit file is kept in {shown}"));
-        let difference = Difference::between(old, text.as_bytes());
-        let does = format!("move what was edited in the unit file of {unit} into a drop-in");
-        let put = Put { path, mode: 0o644, content: Content::Bytes(text.into_bytes()) };
-        let step = Step::on("keep", unit, does, files(vec![put]));
-        Ok(Some(step.changing(vec![FileChange { path: shown, difference }])))
     }
 
     /// Plans what goes when `release` has passed its gate.
