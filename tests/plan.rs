@@ -17,10 +17,11 @@ use unitbee::deploy::{ApplyOptions, Desired, Obstacle, Payload, Plan, Project};
 use unitbee::host::{Base, Batch, Content, Facts, FileFound, HostPath};
 use unitbee::service::manifest;
 use unitbee::service::record::Record;
-use unitbee::service::render::{Systemd, Target};
+use unitbee::service::render::{Systemd, Target, header};
 use unitbee::service::secret::Secret;
 use unitbee::service::spec::EnvName;
 use unitbee::supervisor::snapshot::Snapshot;
+use unitbee::supervisor::systemd::drop_in::Unkept;
 use unitbee::supervisor::{State, SupervisorKind, UnitStatus};
 
 const NOW_USEC: u64 = 1_800_000_000_000_000;
@@ -492,13 +493,51 @@ fn an_edit_by_hand_needs_a_choice() {
     world.files.get_mut(&path).unwrap().extend(b"Nice=5\n");
     let obstacles = world.plan(&wanted, false).unwrap_err();
     let path = Utf8PathBuf::from("/home/bee/.config/systemd/user/w-a.service");
-    assert_eq!(obstacles, [Obstacle::Drift { path: path.clone(), diff: None }]);
+    assert_eq!(obstacles, [Obstacle::Drift { path: path.clone(), diff: None, can_keep: true }]);
     let preview = world.plan_with(&wanted, &ApplyOptions { preview: true, ..ApplyOptions::default() }).unwrap();
-    assert_eq!(preview.drifts, [Obstacle::Drift { path, diff: None }]);
+    assert_eq!(preview.drifts, [Obstacle::Drift { path, diff: None, can_keep: true }]);
     let plan = world.plan(&wanted, true).unwrap();
     assert!(plan.to_string().contains("-Nice=5"), "{plan}");
     world.apply(&plan);
     assert!(world.plan(&wanted, false).unwrap().is_empty());
+}
+
+#[test]
+fn an_edit_that_is_kept_is_in_place_before_the_unit_file_is_written_anew() {
+    let mut world = World::new();
+    let wanted = wanted("", "1", "s");
+    world.apply(&world.plan(&wanted, false).unwrap());
+    let unit = HostPath::new(Base::Config, "systemd/user/w-a.service");
+    let drop_in = HostPath::new(Base::Config, "systemd/user/w-a.service.d/00-kept.conf");
+    let edited = String::from_utf8(world.files[&unit].clone()).unwrap().replace("[Service]\n", "[Service]\nNice=5\n");
+    let original = world.files.insert(unit.clone(), edited.into_bytes());
+    let keep = ApplyOptions { keep: true, ..ApplyOptions::default() };
+    let keep = |world: &World, original: &Option<Vec<u8>>| {
+        let mut observed = world.observed(&wanted);
+        observed.units[0].original.clone_from(original);
+        let content = world.files.get(&drop_in).cloned();
+        observed.units[0].kept = content.map(|content| FileFound { content, mode: 0o644, link: None });
+        plan("box", &wanted, &observed, "alice@laptop", &keep)
+    };
+    let refused = keep(&world, &None).unwrap_err();
+    assert!(matches!(&refused[..], [Obstacle::Unkept { why: Unkept::NoOriginal, .. }]), "{refused:?}");
+
+    world.files.insert(drop_in.clone(), b"[Service]\nNice=1\n".to_vec());
+    let refused = keep(&world, &original).unwrap_err();
+    assert_eq!(refused, [Obstacle::Foreign { path: format!("/home/bee/.config/{}", drop_in.rel).into() }]);
+    world.files.remove(&drop_in);
+
+    let plan = keep(&world, &original).unwrap();
+    assert_eq!(launches(&plan), ["restart w-a: Nice was edited by hand"]);
+    let verbs: Vec<_> = plan.steps().map(|step| step.id.verb()).collect();
+    let at = |verb: &str| verbs.iter().position(|other| *other == verb);
+    assert!(at("keep") < at("switch") && at("switch") < at("reload"), "{verbs:?}");
+    world.apply(&plan);
+    // The file with the secrets is the new release's.
+    let body = |file: &[u8]| String::from_utf8_lossy(header::body(file)).replace("/w-a/2/env", "/w-a/1/env");
+    assert_eq!(body(&world.files[&unit]), body(&original.unwrap()));
+    assert!(world.files[&drop_in].ends_with(b"\n[Service]\nNice=5\n"));
+    assert!(keep(&world, &None).unwrap().is_empty());
 }
 
 #[test]

@@ -233,7 +233,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__apply)
-            opts="-f -H -v -h --take --retry --no-rollback --keep-failed --atomic --prune --lock-wait --strict-limits --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --take --keep --retry --no-rollback --keep-failed --atomic --prune --lock-wait --strict-limits --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1041,7 +1041,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__install__subcmd__unit)
-            opts="-f -H -v -h --lock-wait --take --retry --no-rollback --keep-failed --atomic --strict-limits --check --env --secret --working-dir --cpu --memory --tasks --nofile --scope --restart --health --within --stop --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --lock-wait --take --keep --retry --no-rollback --keep-failed --atomic --strict-limits --check --env --secret --working-dir --cpu --memory --tasks --nofile --scope --restart --health --within --stop --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1281,7 +1281,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__plan)
-            opts="-f -H -v -h --take --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --take --keep --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1369,7 +1369,7 @@ _unitbee() {
             return 0
             ;;
         unitbee__subcmd__rebuild)
-            opts="-f -H -v -h --take --retry --no-rollback --keep-failed --atomic --prune --lock-wait --strict-limits --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
+            opts="-f -H -v -h --take --keep --retry --no-rollback --keep-failed --atomic --prune --lock-wait --strict-limits --file --host --json --verbose --ssh-config --supervisor --connect-timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -106,6 +106,7 @@ launchd\t'launchd of macOS'
 runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l take -d 'Overwrite files of ours that were edited by hand, and take over units of other projects'
+complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l keep -d 'Move what was edited by hand in a unit file of ours into a drop-in'
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -l json -d 'Print JSON: one document, or one object a line where things happen one after the other'
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -s v -l verbose -d 'Say more: how hosts are talked to and how often; twice for a trace'
 complete -c unitbee -n "__fish_unitbee_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -118,6 +119,7 @@ launchd\t'launchd of macOS'
 runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l take -d 'Overwrite files of ours that were edited by hand, and take over units of other projects'
+complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l keep -d 'Move what was edited by hand in a unit file of ours into a drop-in'
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l retry -d 'Try a release again that failed before'
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l no-rollback -d 'Leave a release in place that fails, instead of rolling back'
 complete -c unitbee -n "__fish_unitbee_using_subcommand apply" -l keep-failed -d 'Leave a unit in place whose first release fails, instead of removing it'
@@ -146,6 +148,7 @@ launchd\t'launchd of macOS'
 runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand rebuild" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand rebuild" -l take -d 'Overwrite files of ours that were edited by hand, and take over units of other projects'
+complete -c unitbee -n "__fish_unitbee_using_subcommand rebuild" -l keep -d 'Move what was edited by hand in a unit file of ours into a drop-in'
 complete -c unitbee -n "__fish_unitbee_using_subcommand rebuild" -l retry -d 'Try a release again that failed before'
 complete -c unitbee -n "__fish_unitbee_using_subcommand rebuild" -l no-rollback -d 'Leave a release in place that fails, instead of rolling back'
 complete -c unitbee -n "__fish_unitbee_using_subcommand rebuild" -l keep-failed -d 'Leave a unit in place whose first release fails, instead of removing it'
@@ -180,6 +183,7 @@ launchd\t'launchd of macOS'
 runner\t'The runner that unitbee brings along'"
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l connect-timeout -d 'Time for a connection to come up; by default the `ConnectTimeout` of ssh, else 10s' -r
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l take -d 'Overwrite a unit file of ours that was edited by hand, and take the unit over from another project'
+complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l keep -d 'Move what was edited by hand in the unit file into a drop-in'
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l retry -d 'Try a release again that failed before'
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l no-rollback -d 'Leave a release in place that fails, instead of rolling back'
 complete -c unitbee -n "__fish_unitbee_using_subcommand install-unit" -l keep-failed -d 'Leave a unit in place whose first release fails, instead of removing it'

@@ -245,8 +245,11 @@ pub struct Converge {
     #[command(flatten)]
     pub services: Services,
     /// Overwrite files of ours that were edited by hand, and take over units of other projects
-    #[arg(long)]
+    #[arg(long, conflicts_with = "keep")]
     pub take: bool,
+    /// Move what was edited by hand in a unit file of ours into a drop-in
+    #[arg(long)]
+    pub keep: bool,
 }
 
 /// Options of verbs that change a host.
@@ -379,8 +382,11 @@ pub struct InstallUnit {
     #[command(flatten)]
     pub locking: Locking,
     /// Overwrite a unit file of ours that was edited by hand, and take the unit over from another project
-    #[arg(long)]
+    #[arg(long, conflicts_with = "keep")]
     pub take: bool,
+    /// Move what was edited by hand in the unit file into a drop-in
+    #[arg(long)]
+    pub keep: bool,
     /// When the release fails.
     #[command(flatten)]
     pub gating: Gating,

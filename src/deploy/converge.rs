@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use camino::Utf8PathBuf;
+
 use super::apply::{Applied, OnFailure};
 use super::change::Change;
 use super::desired::Desired;
@@ -15,13 +17,13 @@ use super::plan::{self, ApplyOptions, Plan};
 use super::recover::finish;
 use super::release::read_back;
 use super::retreat::Retreat;
-use super::survey::{self, Observed, Unusable};
-use crate::host::{Facts, Host, Lease, Observation};
+use super::survey::{self, Observed, UnitObserved, Unusable};
+use crate::host::{Answer, Ask, Base, Facts, Host, HostPath, Lease, Observation, Query};
 use crate::lifecycle::{LifecycleError, Service};
 use crate::service::render::header;
 use crate::service::render::{Systemd, Target};
 use crate::service::spec::UnitSpec;
-use crate::supervisor::{Approach, Supervisor, SupervisorError, SupervisorKind, UnitFileKind};
+use crate::supervisor::{Approach, Supervisor, SupervisorError, SupervisorKind, UnitFileKind, layout};
 
 /// How far the way to the manager has been gone.
 pub(super) enum Route {
@@ -87,6 +89,7 @@ pub(super) async fn look(
         ask(host.as_ref(), supervisor, desired, &mut observed).await?;
     }
     read_originals(host.as_ref(), desired, &mut observed).await;
+    read_drop_ins(host.as_ref(), desired, options, &mut observed).await?;
     let plan = plan::plan(host.name(), desired, &observed, change.by, options)
         .map_err(|obstacles| ApplyError::Obstacles { host: host.name().to_owned(), obstacles })?;
     Ok(Looked { plan, observed, supervisor })
@@ -104,6 +107,47 @@ async fn read_originals(host: &dyn Host, desired: &[Desired], observed: &mut Obs
             unit.original = stored.map(|stored| stored.definition);
         }
     }
+}
+
+/// Reads the drop-ins that a plan looks into: to show what they set, and the one that a further edit goes into.
+async fn read_drop_ins(
+    host: &dyn Host,
+    desired: &[Desired],
+    options: &ApplyOptions,
+    observed: &mut Observed,
+) -> Result<(), ApplyError> {
+    if observed.choice.manager != SupervisorKind::Systemd {
+        return Ok(());
+    }
+    let is_edited = |unit: &UnitObserved| {
+        unit.file.as_ref().and_then(|file| header::parse(&file.content)).is_some_and(|header| !header.intact)
+    };
+    let mut asks = Vec::new();
+    let mut of = Vec::new();
+    for (at, (desired, unit)) in desired.iter().zip(&observed.units).enumerate() {
+        if options.keep && is_edited(unit) {
+            asks.push(Ask::File(layout::kept_drop_in(desired.unit())));
+            of.push((at, None));
+        }
+        let drop_ins = unit.status.iter().filter(|_| options.preview).flat_map(|status| &status.drop_ins);
+        for path in drop_ins.filter(|path| path.starts_with('/')) {
+            asks.push(Ask::File(HostPath::new(Base::Root, path.trim_start_matches('/'))));
+            of.push((at, Some(Utf8PathBuf::from(path))));
+        }
+    }
+    if asks.is_empty() {
+        return Ok(());
+    }
+    for ((at, path), answer) in of.into_iter().zip(host.query(&Query { asks }).await?.answers) {
+        let Answer::File(file) = answer else { return Err(ApplyError::Garbled { host: host.name().to_owned() }) };
+        match (path, file) {
+            (None, file) => observed.units[at].kept = file,
+            (Some(path), Some(file)) => observed.units[at].drop_ins.push((path, file.content)),
+            // Gone since the manager read it, which it will find out by itself.
+            (Some(_), None) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Connects to the user's manager; a user whose manager does not run yet, because nothing keeps it, is no error.

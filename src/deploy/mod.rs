@@ -30,6 +30,7 @@ pub mod rollout;
 pub mod step;
 pub mod survey;
 pub mod uninstall;
+mod unkeep;
 pub mod verb;
 
 pub use self::apply::{Applied, ApplyRequest, First, OnFailure};
@@ -39,5 +40,5 @@ pub use self::check::CheckError;
 pub use self::desired::Desired;
 pub use self::error::{ApplyError, Failure, Now};
 pub use self::event::{Event, Sink};
-pub use self::plan::{ApplyOptions, Obstacle, Plan, Project};
+pub use self::plan::{ApplyOptions, DropIn, Obstacle, Plan, Project};
 pub use self::prepare::{Payload, PrepareError, prepare};

@@ -14,11 +14,12 @@ use super::release::{StoredRelease, read_back};
 use super::step::{Action, Step, StepId};
 use super::survey::{self, Refs};
 use super::uninstall;
+use super::unkeep::{self, Unkept};
 use crate::host::{Answer, Ask, Batch, Query};
 use crate::observe::logs::{Line, LogQuery, recent};
 use crate::service::record::Record;
 use crate::service::render::header;
-use crate::supervisor::{Approach, UnitFileKind, layout};
+use crate::supervisor::{Approach, SupervisorKind, UnitFileKind, layout};
 
 /// How many lines of a log are shown of what failed.
 const LINES: u32 = 20;
@@ -247,7 +248,13 @@ impl<'a, 's> Retreat<'a, 's> {
         for (unit, to) in &targets {
             (self.session.events)(Event::RollingBack { unit: unit.clone(), to: *to });
         }
-        let ended = self.back_to(stored, going).await;
+        let unkept = self.unkept(&targets, going).await?;
+        for unkept in &unkept {
+            if let Some(going) = going.iter_mut().find(|going| going.failure.unit == unkept.unit) {
+                going.failure.log.push(unkept.note.clone());
+            }
+        }
+        let ended = self.back_to(stored, going, &unkept).await;
         let rejected = match ended {
             Ok(Ended::Rejected(rejected)) => rejected,
             Ok(Ended::Whole | Ended::Interrupted) => Vec::new(),
@@ -277,8 +284,25 @@ impl<'a, 's> Retreat<'a, 's> {
         Ok(())
     }
 
+    /// What was kept of edits with the releases that go.
+    async fn unkept(&self, targets: &[(String, u32)], going: &[Going]) -> Result<Vec<Unkept>, ApplyError> {
+        let manager = self.executor.connected().map(|supervisor| supervisor.kind());
+        if manager != Some(SupervisorKind::Systemd) {
+            return Ok(Vec::new());
+        }
+        let goes = |going: &&Going| targets.iter().any(|(unit, _)| *unit == going.failure.unit);
+        let gone = going.iter().filter(goes).map(|going| (going.failure.unit.clone(), going.failure.release));
+        let gone: Vec<(String, u32)> = gone.collect();
+        unkeep::find(self.session.host.as_ref(), &self.executor.facts, &gone).await
+    }
+
     /// Plans and carries out the way back to these releases.
-    async fn back_to(&mut self, stored: Vec<StoredRelease>, going: &[Going]) -> Result<Ended, ApplyError> {
+    async fn back_to(
+        &mut self,
+        stored: Vec<StoredRelease>,
+        going: &[Going],
+        unkept: &[Unkept],
+    ) -> Result<Ended, ApplyError> {
         let Session { host, change, events, .. } = *self.session;
         let desired: Vec<Desired> = stored.into_iter().map(Desired::of_release).collect();
         let observation = host.query(&survey::query(&desired, change.requested)).await?;
@@ -287,6 +311,7 @@ impl<'a, 's> Retreat<'a, 's> {
         let route =
             self.executor.connected().cloned().map_or_else(|| Route::Approach(Approach::default()), Route::Supervisor);
         let mut looked = look(host, change, &desired, &options, observation, route, events).await?;
+        unkeep::add(&mut looked.plan, unkept);
         // Whatever becomes of the way back, the failure is remembered.
         let marks = going.iter().filter(|going| going.is_rejected()).map(|going| {
             let Failure { unit, release, error, .. } = &going.failure;

@@ -65,6 +65,10 @@ pub struct UnitObserved {
     pub releases: BTreeMap<u32, ReleaseFound>,
     /// The unit file of the release in effect as it was written, where it was edited since and is kept.
     pub original: Option<Vec<u8>>,
+    /// The drop-in that holds earlier edits, where the unit file was edited again.
+    pub kept: Option<FileFound>,
+    /// Drop-ins that the manager has read, with their content, where they were looked into.
+    pub drop_ins: Vec<(Utf8PathBuf, Vec<u8>)>,
     /// Its program.
     pub program: ProgramFound,
     /// What the manager says of it; `None` while there is no manager.
@@ -262,7 +266,18 @@ fn read_unit(
         Some(Err(RecordError::Damaged)) | None => (None, None),
     };
     let releases = release::found(tree);
-    Some(UnitObserved { file, elsewhere, record, newer, releases, original: None, program, status: None })
+    Some(UnitObserved {
+        file,
+        elsewhere,
+        record,
+        newer,
+        releases,
+        original: None,
+        kept: None,
+        drop_ins: Vec::new(),
+        program,
+        status: None,
+    })
 }
 
 fn slices(desired: &[Desired]) -> BTreeSet<&SliceName> {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <config>/systemd/user/<unit>.service, <slice>.slice     what systemd reads
+//! <config>/systemd/user/<unit>.service.d/00-kept.conf     what was edited by hand and is kept
 //! <config>/unitbee/<unit>.sh                              what the runner reads
 //! ~/Library/LaunchAgents/com.rbee.<unit>.plist            what launchd reads; of a daemon in /Library/LaunchDaemons
 //! <data>/unitbee/store/<sha256>/<name>                    programs, never changed in place
@@ -134,6 +135,19 @@ pub fn boot_line(unit: &str, facts: &Facts) -> Option<String> {
 #[must_use]
 pub fn unit_file(file: &str) -> HostPath {
     HostPath::new(Base::Config, format!("systemd/user/{file}"))
+}
+
+/// The drop-in that holds what was edited in a unit file and is kept. It sorts before others: they had a say over the unit
+/// file, and go on having it.
+#[must_use]
+pub fn kept_drop_in(unit: &str) -> HostPath {
+    unit_file(&format!("{unit}.service.d/00-kept.conf"))
+}
+
+/// Where what was kept goes when it did not pass the gate: systemd reads no file by this name.
+#[must_use]
+pub fn failed_drop_in(unit: &str) -> HostPath {
+    unit_file(&format!("{unit}.service.d/00-kept.conf.failed"))
 }
 
 /// The link by which systemd starts a unit at boot.

@@ -22,15 +22,18 @@ mod disk;
 mod faults;
 mod forwarding;
 mod gate;
+mod groups;
 mod hangs;
 mod identity;
 mod inside;
+mod keep;
 #[path = "../support/lab.rs"]
 mod lab;
 mod ladder;
 mod lifecycle;
 mod limits;
 mod logs;
+mod lost;
 mod manifest;
 mod moves;
 mod needs;

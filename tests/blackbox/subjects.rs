@@ -9,9 +9,9 @@ use super::target::{
     RUNNER_CGROUP, RUNNER_CRON, RUNNER_HERE, SYSTEMD_247, SYSTEMD_252, SYSTEMD_257, SYSTEMD_262, Target, VM,
 };
 use super::{
-    boot, cgroup, check, converge, crash, crowd, daemon, demo, disk, faults, forwarding, gate, hangs, identity, inside,
-    ladder, lifecycle, limits, logs, moves, needs, older, ownership, persistence, polkit, rebuild, refusals,
-    restart_order, restarts, rights, rollback, rotation, secrets, shared, steps, terminal, uninstall, unreachable,
+    boot, cgroup, check, converge, crash, crowd, daemon, demo, disk, faults, forwarding, gate, groups, hangs, identity,
+    inside, keep, ladder, lifecycle, limits, logs, lost, moves, needs, older, ownership, persistence, polkit, rebuild,
+    refusals, restart_order, restarts, rights, rollback, rotation, secrets, shared, steps, terminal, uninstall, unreachable,
 };
 
 pub(crate) type Subject = fn(&Bench);
@@ -64,14 +64,17 @@ pub(crate) const LANDING: &[Row] = &[
     ("disk", disk::subject, &[&RUNNER]),
     ("forwarding", forwarding::subject, &[&SYSTEMD_262, &MAC_DAEMON]),
     ("gate", gate::subject, AGES),
+    ("groups", groups::subject, &[&SYSTEMD_252]),
     ("identity", identity::subject, &[&RUNNER, &RUNNER_BUSYBOX]),
     // A job of the modelled Mac sees the /proc of its machine, and so would unitbee in it.
     ("inside", inside::subject, &[&HERE, &RUNNER_HERE]),
+    ("keep", keep::subject, KINDS),
     ("ladder", ladder::subject, AGES),
     ("lifecycle", lifecycle::subject, AGES),
     ("lifecycle", lifecycle::subject, &[&HERE, &RUNNER_HERE, &MAC_HEADLESS, &MAC_DAEMON]),
     ("limits", limits::subject, &[&SYSTEMD_247, &SYSTEMD_262, &RUNNER, &MAC]),
     ("logs", logs::subject, KINDS),
+    ("lost", lost::subject, &[&SYSTEMD_262]),
     ("moves", moves::subject, &[&SYSTEMD_262, &MAC]),
     ("needs", needs::subject, &[&SYSTEMD_262, &RUNNER_BUSYBOX, &MAC]),
     ("older", older::subject, &[&SYSTEMD_252, &RUNNER]),
@@ -116,6 +119,7 @@ pub(crate) const REST: &[Row] = &[
     ("forwarding", forwarding::subject, &[&MAC]),
     ("gate", gate::subject, &[&HERE, &RUNNER_HERE, &MAC_HERE, &MAC_HEADLESS, &MAC_DAEMON]),
     ("identity", identity::subject, &[&RUNNER_HERE]),
+    ("keep", keep::subject, &[&SYSTEMD_247]),
     ("ladder", ladder::subject, BETWEEN),
     ("lifecycle", lifecycle::subject, &[&SYSTEMD_252, &SYSTEMD_257, &RUNNER_CRON, &MAC_HERE]),
     ("limits", limits::subject, &[&RUNNER_BUSYBOX, &MAC_HEADLESS, &MAC_DAEMON]),

@@ -32,7 +32,7 @@ pub(super) struct Choices {
 }
 
 impl Choices {
-    fn new(take: bool, gating: Gating, locking: Locking) -> Self {
+    fn new(options: ApplyOptions, gating: Gating, locking: Locking) -> Self {
         let first = if gating.keep_failed { First::Keep } else { First::Remove };
         let on_failure = match gating {
             Gating { no_rollback: true, .. } => OnFailure::Leave,
@@ -40,7 +40,7 @@ impl Choices {
             Gating { .. } => OnFailure::RollBack(first),
         };
         Self {
-            options: ApplyOptions { take, retry: gating.retry, ..ApplyOptions::default() },
+            options: ApplyOptions { retry: gating.retry, ..options },
             on_failure,
             prune: false,
             lock_timeout: locking.lock_wait,
@@ -63,10 +63,11 @@ pub(super) fn request<'a>(
 /// `apply`.
 pub async fn apply_all(global: &Global, args: &Apply, output: Output) -> Result<Exit> {
     let jobs = prepared(work::of_manifest(global, &args.converge.services).await?).await?;
+    let options = ApplyOptions { take: args.converge.take, keep: args.converge.keep, ..ApplyOptions::default() };
     let choices = Choices {
         prune: args.prune,
         strict_limits: args.strict_limits,
-        ..Choices::new(args.converge.take, args.gating, args.locking)
+        ..Choices::new(options, args.gating, args.locking)
     };
     carry_out(jobs, &choices, output).await
 }
@@ -82,7 +83,8 @@ pub async fn install(global: &Global, args: &InstallUnit, output: Output) -> Res
         let manifest = from_flags(&flags(args)?).map_err(BadManifest)?;
         work::jobs(global, manifest.select(&[], &global.hosts)?)
     };
-    let choices = Choices { strict_limits: args.strict_limits, ..Choices::new(args.take, args.gating, args.locking) };
+    let options = ApplyOptions { take: args.take, keep: args.keep, ..ApplyOptions::default() };
+    let choices = Choices { strict_limits: args.strict_limits, ..Choices::new(options, args.gating, args.locking) };
     carry_out(prepared(jobs).await?, &choices, output).await
 }
 

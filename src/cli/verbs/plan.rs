@@ -21,7 +21,7 @@ pub async fn plan(global: &Global, args: &Converge, output: Output) -> Result<Ex
     let plans: Vec<HostResult<Plan>> = rollout::each(jobs, |(job, desired)| {
         let who = &who;
         async move {
-            let options = ApplyOptions { take: args.take, preview: true, ..ApplyOptions::default() };
+            let options = ApplyOptions { take: args.take, keep: args.keep, preview: true, ..ApplyOptions::default() };
             let request = apply::request(&job, &desired, &options, who.change("plan", Duration::ZERO, &job));
             let plan = preview(&job.host, &request, &|_| ()).await.map_err(anyhow::Error::from);
             (job.host, plan)
@@ -46,7 +46,8 @@ pub async fn plan(global: &Global, args: &Converge, output: Output) -> Result<Ex
             let text = if is_pending(plan) {
                 format!("{name}: would change\n{}", indented(&printable(plan.to_string().as_bytes())))
             } else {
-                format!("{name}: nothing to do\n")
+                let drop_ins = plan.drop_ins.iter().fold(String::new(), |text, one| format!("{text}{one}\n"));
+                format!("{name}: nothing to do\n{}", indented(&printable(drop_ins.as_bytes())))
             };
             output.text(&text)?;
         }

@@ -10,6 +10,7 @@ mod retention;
 use std::fmt;
 use std::sync::Arc;
 
+use camino::Utf8PathBuf;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 pub use self::notes::Notes;
@@ -44,6 +45,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// Files of ours that were edited by hand and would be overwritten.
     pub drifts: Vec<Obstacle>,
+    /// Drop-ins that have a say over the units, where they were looked into.
+    pub drop_ins: Vec<DropIn>,
     /// Units of the same project that the manifest does not name.
     pub orphans: Vec<String>,
     /// Releases of these units that changes which died brought there, or only their marks.
@@ -52,6 +55,17 @@ pub struct Plan {
     pub spent: Vec<(String, u32)>,
     /// What the journal says of the units.
     pub entries: Vec<journal::Entry>,
+}
+
+/// A drop-in of a unit, which is somebody else's and has the last word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DropIn {
+    /// The unit.
+    pub unit: String,
+    /// Its path there.
+    pub path: Utf8PathBuf,
+    /// What it sets, line by line: `MemoryMax=1G`.
+    pub sets: Vec<String>,
 }
 
 /// Units that change together: first the steps that they share, then each on its own, at the same time as the others.
@@ -99,6 +113,8 @@ pub enum WayBack {
 pub struct ApplyOptions {
     /// Overwrite files of ours that were edited by hand, and take over units of other projects.
     pub take: bool,
+    /// Move what was edited by hand in unit files of ours into drop-ins.
+    pub keep: bool,
     /// Try a release again that did not pass its gate.
     pub retry: bool,
     /// Leave alone what changes that died have brought: what did not pass in the change in hand looks the same.
@@ -164,13 +180,14 @@ pub(super) fn is_empty(batch: &Batch) -> bool {
 
 impl Serialize for Plan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut plan = serializer.serialize_struct("Plan", 7)?;
+        let mut plan = serializer.serialize_struct("Plan", 8)?;
         plan.serialize_field("host", &self.host)?;
         plan.serialize_field("manager", &self.manager)?;
         plan.serialize_field("because", &self.because)?;
         plan.serialize_field("steps", &self.steps().collect::<Vec<_>>())?;
         plan.serialize_field("notes", &self.notes)?;
         plan.serialize_field("drift", &self.drifts.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        plan.serialize_field("drop_ins", &self.drop_ins)?;
         plan.serialize_field("orphans", &self.orphans)?;
         plan.end()
     }
@@ -195,6 +212,7 @@ impl fmt::Display for Plan {
                 write!(f, "{}", Titled { path: &file.path, difference: &file.difference })?;
             }
         }
+        self.drop_ins.iter().try_for_each(|drop_in| writeln!(f, "{drop_in}"))?;
         for unit in &self.orphans {
             writeln!(f, "! {unit} is not in the manifest any more; `--prune` removes it")?;
         }
@@ -202,5 +220,13 @@ impl fmt::Display for Plan {
             writeln!(f, "note: {note}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for DropIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { unit, path, sets } = self;
+        let sets = if sets.is_empty() { "nothing".to_owned() } else { sets.join("; ") };
+        write!(f, "drop-in of {unit}: {path} sets {sets}")
     }
 }

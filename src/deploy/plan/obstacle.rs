@@ -7,6 +7,7 @@ use super::super::loader::Unmet;
 use crate::host::may_act_as_root;
 use crate::service::record::Record;
 use crate::supervisor::launchd;
+use crate::supervisor::systemd::drop_in::Unkept;
 
 /// Why there is no plan: what must be decided or mended by somebody first.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -25,6 +26,16 @@ pub enum Obstacle {
         path: Utf8PathBuf,
         /// Unified diff from what was written to what is there, where it is known what was written.
         diff: Option<String>,
+        /// Whether the manager reads drop-ins, so that the edit can become one.
+        can_keep: bool,
+    },
+    /// The edit of a file of ours cannot become a drop-in.
+    #[error("the edit of {path} cannot be kept: {why}")]
+    Unkept {
+        /// Its path there.
+        path: Utf8PathBuf,
+        /// Why.
+        why: Unkept,
     },
     /// Another project has the unit.
     #[error("{unit} belongs to the project {project:?}{}", manifest.as_ref().map(|manifest| format!(" ({manifest})")).unwrap_or_default())]
@@ -145,7 +156,12 @@ impl Obstacle {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Foreign { path } => Some(format!("rename the service, or move {path} away")),
-            Self::Drift { .. } => Some("`unitbee apply --take` overwrites the edit; a drop-in keeps it".into()),
+            Self::Drift { can_keep: true, .. } => Some(
+                "`unitbee apply --take` overwrites the edit, `unitbee apply --keep` moves it into a drop-in".into(),
+            ),
+            Self::Drift { can_keep: false, .. } | Self::Unkept { .. } => {
+                Some("`unitbee apply --take` overwrites the edit".into())
+            }
             Self::OtherProject { .. } => Some("rename the service, or take the unit over with `--take`".into()),
             Self::FailedBefore { unit, .. } => {
                 Some(format!("`--retry` tries it again; `unitbee history {unit}` shows why it failed"))

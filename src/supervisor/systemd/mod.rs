@@ -8,6 +8,7 @@ mod approach;
 mod bus;
 mod call;
 mod dependents;
+pub mod drop_in;
 mod job;
 mod linger;
 mod link;
@@ -19,6 +20,7 @@ mod reason;
 mod socket;
 mod state;
 mod systemctl;
+mod unit_text;
 mod watch;
 
 use std::sync::{Arc, PoisonError, RwLock};

@@ -1,5 +1,6 @@
 //! How a plan comes about: unit by unit, what is desired beside what was found.
 
+mod edit;
 mod unit;
 mod waves;
 
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use self::edit::Edit;
 use self::waves::UnitPlan;
 use super::super::check::Check;
 use super::super::desired::{DefinitionSource, Desired, EnvSource, ProgramSource};
@@ -110,6 +112,8 @@ enum Existing<'a> {
 struct Installed<'a> {
     header: header::Header,
     file: &'a FileFound,
+    /// What was edited by hand, where it is to be kept.
+    edit: Option<Edit>,
 }
 
 impl<'a> Planner<'a> {
@@ -155,7 +159,9 @@ impl<'a> Planner<'a> {
         }
         let from = installed.as_ref().map(|installed| installed.header.release);
         self.entries.push(Entry { unit: desired.unit().to_owned(), from, to: Some(release) });
-        Some(self.change(desired, found, installed.as_ref(), draft))
+        let keep = installed.as_ref().and_then(|installed| installed.edit.as_ref());
+        let keep = keep.map(|edit| self.keep(desired, found, edit, release)).transpose().ok()?;
+        Some(self.change(desired, found, installed.as_ref(), keep.flatten(), draft))
     }
 
     /// What is installed of a unit.
@@ -194,6 +200,13 @@ impl<'a> Planner<'a> {
                 self.obstacles.push(Obstacle::Foreign { path });
                 Existing::Obstacle
             }
+            Some(header) if !header.intact && self.options.keep => match self.edit(found, file) {
+                Ok(edit) => Existing::Ours(Installed { header, file, edit: Some(edit) }),
+                Err(why) => {
+                    self.obstacles.push(Obstacle::Unkept { path, why });
+                    Existing::Obstacle
+                }
+            },
             Some(header) if !header.intact && !self.options.take => {
                 let diff = found.original.as_ref().and_then(|original| {
                     match Difference::between(Some(header::body(original)), header::body(&file.content)) {
@@ -201,15 +214,16 @@ impl<'a> Planner<'a> {
                         _ => None,
                     }
                 });
-                let drift = Obstacle::Drift { path, diff };
+                let can_keep = own == UnitFileKind::SystemdUnit;
+                let drift = Obstacle::Drift { path, diff, can_keep };
                 if !self.options.preview {
                     self.obstacles.push(drift);
                     return Existing::Obstacle;
                 }
                 self.drifts.push(drift);
-                Existing::Ours(Installed { header, file })
+                Existing::Ours(Installed { header, file, edit: None })
             }
-            Some(header) => Existing::Ours(Installed { header, file }),
+            Some(header) => Existing::Ours(Installed { header, file, edit: None }),
         }
     }
 

@@ -26,6 +26,7 @@ impl<'a> Planner<'a> {
         desired: &Desired,
         found: &'a UnitObserved,
         installed: Option<&Installed<'_>>,
+        keep: Option<Step>,
         mut draft: Draft,
     ) -> UnitPlan {
         let unit = desired.unit();
@@ -33,12 +34,18 @@ impl<'a> Planner<'a> {
         let secrets_changed = Self::secrets_change(desired, found, &draft);
         let old = found.file.as_ref().map(|file| header::body(&file.content));
         let new = header::body(&draft.rendered.bytes);
+        let manager = self.observed.choice.manager;
         let why = match old {
             None => Some("it is new".to_owned()),
             Some(_) if secrets_changed => Some("its secrets changed".to_owned()),
-            Some(old) => {
-                diff::needs_restart(self.observed.choice.manager, old, new).map(|key| format!("{key} changed"))
+            // What runs may be as it was written, or as it was edited.
+            Some(edited) if keep.is_some() => {
+                let written = found.original.as_deref().map_or(edited, header::body);
+                let by_edit = || diff::needs_restart(manager, written, edited);
+                let why = diff::needs_restart(manager, written, new).map(|key| format!("{key} changed"));
+                why.or_else(|| by_edit().map(|key| format!("{key} was edited by hand")))
             }
+            Some(old) => diff::needs_restart(manager, old, new).map(|key| format!("{key} changed")),
         };
         if let (None, Some(previous)) = (&why, &found.record) {
             draft.record.starts_after_usec = previous.starts_after_usec;
@@ -52,7 +59,9 @@ impl<'a> Planner<'a> {
         self.tidy(unit, found, release);
         self.note_all(desired, &draft.rendered.notes);
         self.reload |= self.reloads();
+        let is_edited = keep.is_some();
         let mut shared = Self::leave(desired, found);
+        shared.extend(keep);
         let kind = self.kind(desired);
         let path = kind.path(unit);
         let change = FileChange { path: self.absolute(&path), difference: Difference::between(old, new) };
@@ -73,7 +82,9 @@ impl<'a> Planner<'a> {
         }
         shared.extend(Self::take_away(unit, found));
         let record = draft.record;
-        self.keep_running(desired, found, &record, why, shared)
+        let planned = self.keep_running(desired, found, &record, why, shared);
+        // Where an edit comes into effect too, it may be that and not the release which does not pass.
+        UnitPlan { is_proven: planned.is_proven || is_edited, ..planned }
     }
 
     /// Plans which releases are too many when `release` has passed its gate.
@@ -168,7 +179,7 @@ impl<'a> Planner<'a> {
         put(layout::release_set(unit, release), 0o644, draft.record.set.clone().into_bytes());
         put(layout::release_spec(unit, release), 0o644, draft.record.to_bytes());
         // A release of format 1 kept no unit file: the one in effect is its.
-        if let Some(Installed { header, file }) = installed.filter(|installed| installed.header.intact)
+        if let Some(Installed { header, file, .. }) = installed.filter(|installed| installed.header.intact)
             && found.releases.get(&header.release).is_some_and(|release| !release.definition)
         {
             put(layout::release_definition(unit, header.release), 0o644, file.content.clone());

@@ -89,6 +89,7 @@ impl Planner<'_> {
             prepare,
             waves,
             finish,
+            drop_ins: self.drop_ins(desired),
             orphans: self.orphans(),
             drifts: std::mem::take(&mut self.drifts),
             abandoned: std::mem::take(&mut self.abandoned),
