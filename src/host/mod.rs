@@ -195,7 +195,12 @@ pub struct Forward {
 }
 
 /// What a [`Forward`], a [`Pipe`] or a [`Lease`] keeps alive; its `Drop` ends the thing on the far side.
-pub trait Guard: Debug + Send + Sync {}
+pub trait Guard: Debug + Send + Sync {
+    /// Tells whether the thing is still there, as far as that is known here.
+    fn is_open(&self) -> bool {
+        true
+    }
+}
 
 impl Forward {
     /// A way that needs no forwarding: the endpoint can be reached from here as it is.
@@ -214,6 +219,12 @@ impl Forward {
     #[must_use]
     pub fn is_forwarded(&self) -> bool {
         self.guard.is_some()
+    }
+
+    /// Tells whether what carries it is still there.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.guard.as_ref().is_none_or(|guard| guard.is_open())
     }
 
     /// Connects to the endpoint; the way lives as long as what comes back.
@@ -341,7 +352,12 @@ pub trait Host: Debug + Send + Sync {
 
     /// The user id that we have there, as far as that is known without asking: an earlier exchange over the same
     /// connection told it. What is built on it has to be proven by the next [`Facts`].
-    fn known_uid(&self) -> Option<u32>;
+    async fn known_uid(&self) -> Option<u32>;
+
+    /// Logs in anew, unless that has happened since this value was made: a login keeps the groups that the account had when
+    /// it was made, and so does a connection that is kept. Tells whether there is a new login, so that what was refused may
+    /// be tried again.
+    async fn renew(&self) -> Result<bool, HostError>;
 
     /// Answers every question of `query`, with the host's [`Facts`], in one exchange.
     async fn query(&self, query: &Query) -> Result<Observation, HostError>;

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
-# Prints $1 bytes of its standard input, and takes no more: what follows is for somebody else. Lengths are of bytes only
-# where the locale is C.
+# Prints $1 bytes of its standard input, and takes no more: what follows is for somebody else. Only where the locale is C
+# are lengths those of bytes.
 
+LC_ALL=C
 left=$1
 while [ "$left" -gt 0 ]; do
   # One read(2): as much of it as is there.

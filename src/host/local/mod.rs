@@ -67,8 +67,12 @@ impl Host for Local {
         self.exchanges.load(Ordering::Relaxed)
     }
 
-    fn known_uid(&self) -> Option<u32> {
+    async fn known_uid(&self) -> Option<u32> {
         Some(rustix::process::geteuid().as_raw())
+    }
+
+    async fn renew(&self) -> Result<bool, HostError> {
+        Ok(false)
     }
 
     async fn query(&self, query: &Query) -> Result<Observation, HostError> {
