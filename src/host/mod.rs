@@ -351,7 +351,7 @@ pub trait Host: Debug + Send + Sync {
     fn exchanges(&self) -> u32;
 
     /// The user id that we have there, as far as that is known without asking: an earlier exchange over the same
-    /// connection told it. What is built on it has to be proven by the next [`Facts`].
+    /// connection told it, which may lead elsewhere by now. What is built on it has to be proven by the next [`Facts`].
     async fn known_uid(&self) -> Option<u32>;
 
     /// Logs in anew, unless that has happened since this value was made: a login keeps the groups that the account had when
@@ -376,6 +376,10 @@ pub trait Host: Debug + Send + Sync {
 
     /// Starts a program and gives its standard input and output; its deadline and limit do not apply.
     async fn pipe(&self, command: &Command) -> Result<Pipe, HostError>;
+
+    /// Opens a way to a socket of the host where that takes no waiting, before it is certain that it is the host that is
+    /// meant. The next [`Facts`] decide: then [`Forward::is_open`] is false where it is not.
+    async fn forward_ahead(&self, to: &Endpoint) -> Option<Forward>;
 
     /// Opens a way from here to a socket of the host.
     async fn forward(&self, to: &Endpoint) -> Result<Forward, HostError>;

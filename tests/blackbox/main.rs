@@ -21,6 +21,7 @@ mod disk;
 mod faults;
 mod forwarding;
 mod gate;
+mod groups;
 mod hangs;
 mod identity;
 mod inside;
@@ -30,6 +31,7 @@ mod ladder;
 mod lifecycle;
 mod limits;
 mod logs;
+mod lost;
 mod manifest;
 mod moves;
 mod needs;
@@ -157,6 +159,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("disk", disk::subject, &[&RUNNER]),
     ("forwarding", forwarding::subject, &[&SYSTEMD_262, &MAC, &MAC_DAEMON]),
     ("gate", gate::subject, EACH),
+    ("groups", groups::subject, &[&SYSTEMD_252]),
     ("identity", identity::subject, &[&RUNNER, &RUNNER_HERE, &RUNNER_BUSYBOX]),
     // A job of the modelled Mac sees the /proc of its machine, and so would unitbee in it.
     ("inside", inside::subject, &[&HERE, &RUNNER_HERE]),
@@ -165,6 +168,7 @@ const SUBJECTS: &[(&str, Subject, &[&Target])] = &[
     ("lifecycle", lifecycle::subject, &[&RUNNER_CRON]),
     ("limits", limits::subject, &[&MAC, &MAC_HEADLESS, &MAC_DAEMON]),
     ("logs", logs::subject, EACH),
+    ("lost", lost::subject, &[&SYSTEMD_262]),
     ("moves", moves::subject, &[&SYSTEMD_247, &SYSTEMD_262, &MAC]),
     ("needs", needs::subject, &[&SYSTEMD_247, &SYSTEMD_262, &HERE, &RUNNER_BUSYBOX, &MAC]),
     ("older", older::subject, &[&SYSTEMD_252, &RUNNER]),

@@ -243,7 +243,10 @@ fn trap_7_a_kept_connection_is_shared_and_leaves_in_time() {
         assert_eq!((world.sshd().logins(), masters(&world)), (2, 1));
         drop(second);
         eventually("the idle master has left", || {
-            control.read_dir_utf8().unwrap().all(|entry| entry.unwrap().path().extension() == Some("lock"))
+            control
+                .read_dir_utf8()
+                .unwrap()
+                .all(|entry| entry.unwrap().path().extension().is_some_and(|kind| matches!(kind, "lock" | "hint")))
         })
         .await;
     });

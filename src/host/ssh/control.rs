@@ -120,7 +120,7 @@ mod tests {
         let home = place.join("home/.cache/unitbee-ssh");
         fs::create_dir(place.join("home")).unwrap();
         let places = ["relative".into(), place.join("x".repeat(LONGEST_FOLDER)), place.join("file")];
-        let all = [&places[..], &[home.clone()]].concat();
+        let all = [&places[..], std::slice::from_ref(&home)].concat();
         assert_eq!(first_private(all.clone(), uid).unwrap(), home);
         assert_eq!(first_private(all, uid).unwrap(), home);
         assert!(first_private(places.clone(), uid).unwrap_err().to_string().contains("XDG_RUNTIME_DIR"));

@@ -115,6 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn whatever_ssh_makes_of_a_destination_makes_its_name() {
+        const PLAIN: &str = "Host a\n HostName 192.0.2.1\nHost j\n HostName 192.0.2.9\n";
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(folder.path()).unwrap().join("config");
         let other = path.with_file_name("other");
@@ -122,7 +123,6 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             resolve(destination, Some(&path)).await.name
         };
-        const PLAIN: &str = "Host a\n HostName 192.0.2.1\nHost j\n HostName 192.0.2.9\n";
         let plain = name("a", PLAIN).await;
         assert_eq!((plain.len(), &plain), (16, &name("a", PLAIN).await));
         std::fs::write(&other, PLAIN).unwrap();

@@ -47,7 +47,7 @@ struct Open {
 
 impl Guard for Open {
     fn is_open(&self) -> bool {
-        self.connection.is_alive()
+        self.connection.is_alive() && !self.connection.is_revoked()
     }
 }
 

@@ -17,9 +17,9 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use openssh::Session;
 use rustix::process::{Pid, Signal, kill_process_group};
+use sha2::{Digest, Sha256};
 use tokio::net::UnixStream;
 use tokio::process::Command;
-use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::{ConnectFault, HostError, Options, nonce};
@@ -50,6 +50,8 @@ pub(super) struct Connection {
     proven: AtomicBool,
     /// Whether the host has run a script of ours through it: a login shell may do something else instead.
     understood: AtomicBool,
+    /// Whether it has turned out to lead to another machine than the one that is meant.
+    revoked: AtomicBool,
     /// A client that asks for nothing: as long as it is there, the master does not leave, and its end tells that
     /// the master did.
     presence: UnixStream,
@@ -59,8 +61,8 @@ impl Connection {
     async fn over(socket: &Utf8Path, is_new: bool) -> io::Result<Self> {
         let presence = UnixStream::connect(socket).await?;
         let session = Arc::new(Session::resume_mux(socket.as_std_path().into(), None));
-        let (proven, understood) = (AtomicBool::new(is_new), AtomicBool::new(false));
-        Ok(Self { session, socket: socket.to_owned(), is_new, proven, understood, presence })
+        let [proven, understood, revoked] = [is_new, false, false].map(AtomicBool::new);
+        Ok(Self { session, socket: socket.to_owned(), is_new, proven, understood, revoked, presence })
     }
 
     /// Tells whether its master is still there; no message is sent for it.
@@ -95,9 +97,19 @@ impl Connection {
         self.understood.load(Ordering::Relaxed)
     }
 
+    /// Remembers that it is not the machine that is meant.
+    pub(super) fn revoke(&self) {
+        self.revoked.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether it is not the machine that is meant.
+    pub(super) fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::Relaxed)
+    }
+
     /// The user id on the far side, known from an earlier exchange through the same master.
     pub(super) fn known_uid(&self) -> Option<u32> {
-        known_uid(&self.socket)
+        fs::read_to_string(uid_file(&self.socket)).ok()?.parse().ok()
     }
 
     /// Keeps the user id for whoever uses this master next; without it the next one is merely slower.
@@ -149,25 +161,28 @@ pub(super) struct Master {
     host: String,
     destination: String,
     options: Options,
-    /// What the destination was resolved to for the connection that is made next.
-    resolved: Mutex<Option<Resolved>>,
 }
 
 impl Master {
     pub(super) fn new(host: &str, destination: &str, options: &Options) -> Self {
-        let resolved = Mutex::new(None);
-        Self { host: host.into(), destination: destination.into(), options: options.clone(), resolved }
+        Self { host: host.into(), destination: destination.into(), options: options.clone() }
     }
 
-    /// The user id on the far side, known from an earlier exchange through the master that is there now.
-    pub(super) async fn known_uid(&self) -> Option<u32> {
+    /// The master that this destination led to the last time, if it is there: it may lead elsewhere now.
+    pub(super) async fn guess(&self) -> Option<Connection> {
         let folder = control_folder().ok()?;
-        let mut resolved = self.resolved.lock().await;
-        let resolved = match &mut *resolved {
-            Some(resolved) => resolved,
-            none => none.insert(self.resolve().await),
-        };
-        known_uid(&folder.join(&resolved.name))
+        let name = fs::read_to_string(self.hint(&folder)).ok()?;
+        let is_name = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let connection = Connection::over(&folder.join(is_name.then_some(name)?), false).await.ok()?;
+        // Of another one it is not even known whether scripts run there.
+        connection.known_uid().is_some().then_some(connection)
+    }
+
+    /// The file that names that master.
+    fn hint(&self, folder: &Utf8Path) -> Utf8PathBuf {
+        let config = self.options.ssh_config.as_deref().unwrap_or(Utf8Path::new(""));
+        let digest = Sha256::new().chain_update(&self.destination).chain_update("\0").chain_update(config.as_str());
+        folder.join(hex::encode(&digest.finalize()[..8])).with_extension("hint")
     }
 
     async fn resolve(&self) -> Resolved {
@@ -177,12 +192,13 @@ impl Master {
     /// Uses the master that is there or starts one.
     pub(super) async fn connect(&self) -> Result<Connection, HostError> {
         let folder = control_folder().map_err(|source| self.io("make the folder for control sockets", source))?;
-        // Once: whoever connects again later may be led to another machine by then.
-        let resolved = match self.resolved.lock().await.take() {
-            Some(resolved) => resolved,
-            None => self.resolve().await,
-        };
+        let resolved = self.resolve().await;
         let socket = folder.join(&resolved.name);
+        let hint = self.hint(&folder);
+        if fs::read_to_string(&hint).ok().as_ref() != Some(&resolved.name) {
+            // Without it the next process is merely slower.
+            fs::write(hint, &resolved.name).ok();
+        }
         if let Ok(connection) = Connection::over(&socket, false).await {
             return Ok(connection);
         }
@@ -333,11 +349,6 @@ impl Master {
     fn io(&self, during: &str, source: io::Error) -> HostError {
         HostError::Io { host: self.host.clone(), during: during.into(), source }
     }
-}
-
-fn known_uid(socket: &Utf8Path) -> Option<u32> {
-    let uid = fs::read_to_string(uid_file(socket)).ok()?.parse().ok()?;
-    socket.exists().then_some(uid)
 }
 
 fn uid_file(socket: &Utf8Path) -> Utf8PathBuf {

@@ -9,6 +9,7 @@
 //! - 127, 255 and death by a signal are the program's own end, never taken for the channel's.
 //! - A host cannot make us hold more than was asked for.
 
+mod ahead;
 mod answers;
 mod change;
 mod channel;
@@ -29,6 +30,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use self::ahead::Guess;
 use self::channel::{Begun, Channel, Silence, Spoken, Stderr};
 use self::master::{Connection, Master};
 use super::lease::{Beats, Moment, Pulse};
@@ -72,6 +74,7 @@ pub(super) struct Ssh {
     options: Options,
     master: Master,
     connection: Mutex<Option<Arc<Connection>>>,
+    guess: Mutex<Guess>,
     slots: Arc<Semaphore>,
     exchanges: AtomicU32,
 }
@@ -83,6 +86,7 @@ impl Ssh {
             options: options.clone(),
             master: Master::new(name, destination, options),
             connection: Mutex::new(None),
+            guess: Mutex::default(),
             slots: Arc::new(Semaphore::new(SESSIONS)),
             exchanges: AtomicU32::new(0),
         }
@@ -95,6 +99,7 @@ impl Ssh {
             return Ok(Arc::clone(connection));
         }
         let connection = Arc::new(self.master.connect().await?);
+        self.settle(&connection).await;
         *kept = Some(Arc::clone(&connection));
         Ok(connection)
     }
@@ -398,11 +403,11 @@ impl Host for Ssh {
     }
 
     async fn known_uid(&self) -> Option<u32> {
-        let kept = self.connection.lock().await.clone();
-        match kept {
-            Some(connection) => connection.known_uid(),
-            None => self.master.known_uid().await,
+        if let Some(guess) = self.guess().await {
+            return guess.known_uid();
         }
+        // One that is just being made is not waited for: it knows nothing.
+        self.connection.try_lock().ok()?.as_ref()?.known_uid()
     }
 
     async fn renew(&self) -> Result<bool, HostError> {
@@ -420,6 +425,9 @@ impl Host for Ssh {
         self.check_query(query)?;
         let arguments = arguments(query);
         let args: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        if let Some(seen) = self.query_ahead(query, &args).await {
+            return seen;
+        }
         let mut is_again = false;
         for _ in 0..LOOKS {
             let (nonce, spoken) = match self.ask(&args, &scripts(query)).await {
@@ -550,6 +558,13 @@ impl Host for Ssh {
         }
         let Some((stdin, output, running)) = channel.into_streams() else { return Err(self.lost(&during)) };
         Ok(Pipe { stdin: Box::new(stdin), stdout: Box::new(output), guard: Box::new(running) })
+    }
+
+    async fn forward_ahead(&self, to: &Endpoint) -> Option<Forward> {
+        match self.guess().await {
+            Some(guess) => self.forward_over_guess(&guess, to).await,
+            None => self.forward(to).await.ok(),
+        }
     }
 
     async fn forward(&self, to: &Endpoint) -> Result<Forward, HostError> {

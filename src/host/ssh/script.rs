@@ -127,12 +127,6 @@ fn quote(word: &str, line: &mut String) {
 mod tests {
     use super::*;
 
-    fn quoted(word: &str) -> String {
-        let mut line = String::new();
-        quote(word, &mut line);
-        line
-    }
-
     #[test]
     fn words_are_quoted_for_sh() {
         let quoted = |word: &str| {
