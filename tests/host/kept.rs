@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
-use unitbee::host::{self, Command, ConnectFault, HostError, Options, Query};
+use unitbee::host::{self, Command, ConnectFault, Endpoint, HostError, Options, Query};
 
 use crate::world::{Far, World, address, alone, children, eventually, nobody, running, signal, skip};
 
@@ -35,7 +35,12 @@ fn a_changed_configuration_makes_another_connection() {
         }
         // The jump host leads somewhere else.
         world.file("ssh_config", jumped("far2") + &config.replace("Host far", "Host far2"));
-        world.another().query(&Query::default()).await.unwrap();
+        let host = world.another();
+        // What went ahead on the connection from before does not count.
+        let ahead = host.forward_ahead(&Endpoint::Unix("/nowhere".into())).await.unwrap();
+        assert!(ahead.is_open());
+        host.query(&Query::default()).await.unwrap();
+        assert!(!ahead.is_open());
         assert_eq!(world.sshd().logins(), 3);
         world.file("ssh_config", jumped("far2") + &config.replace("Host far", "Host far2").replace(&port, &closed));
         world.another().query(&Query::default()).await.unwrap_err();

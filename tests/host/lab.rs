@@ -324,7 +324,7 @@ fn an_sshd_that_bars_an_address() {
     runtime.block_on(async {
         let refused = async |penalty: &str| {
             lab.root(&format!(
-                "echo 'PerSourcePenalties authfail:{penalty} min:{penalty}' >/etc/ssh/sshd_config.d/penalties.conf
+                "echo 'PerSourcePenalties authfail:{penalty} min:1' >/etc/ssh/sshd_config.d/penalties.conf
                 pid=$(cat /run/sshd.pid); rm /run/sshd.pid; kill -HUP $pid; until [ -s /run/sshd.pid ]; do sleep 0.1; done"
             ));
             let options = Options { ssh_config: Some(wrong.clone()), ..Options::default() };

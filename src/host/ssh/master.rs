@@ -194,27 +194,37 @@ impl Master {
         let folder = control_folder().map_err(|source| self.io("make the folder for control sockets", source))?;
         let resolved = self.resolve().await;
         let socket = folder.join(&resolved.name);
+        let connection = self.connect_to(&folder, &socket, &resolved).await?;
         let hint = self.hint(&folder);
         if fs::read_to_string(&hint).ok().as_ref() != Some(&resolved.name) {
             // Without it the next process is merely slower.
             fs::write(hint, &resolved.name).ok();
         }
-        if let Ok(connection) = Connection::over(&socket, false).await {
+        Ok(connection)
+    }
+
+    async fn connect_to(
+        &self,
+        folder: &Utf8Path,
+        socket: &Utf8Path,
+        resolved: &Resolved,
+    ) -> Result<Connection, HostError> {
+        if let Ok(connection) = Connection::over(socket, false).await {
             return Ok(connection);
         }
-        let patience = self.patience(&resolved);
+        let patience = self.patience(resolved);
         let until = Instant::now() + patience + MARGIN;
         let _lock = self.lock(&socket.with_extension("lock"), until).await?;
         // While we waited, another process may have made it.
-        if let Ok(connection) = Connection::over(&socket, false).await {
+        if let Ok(connection) = Connection::over(socket, false).await {
             return Ok(connection);
         }
-        sweep(&folder, Duration::from_mins(1));
-        for left in [&socket, &uid_file(&socket)] {
+        sweep(folder, Duration::from_mins(1));
+        for left in [socket, &uid_file(socket)] {
             fs::remove_file(left).ok();
         }
-        self.start(&socket, patience, until).await?;
-        let connection = Connection::over(&socket, true).await;
+        self.start(socket, patience, until).await?;
+        let connection = Connection::over(socket, true).await;
         connection.map_err(|source| self.io("use the connection", source))
     }
 
