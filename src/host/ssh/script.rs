@@ -16,8 +16,12 @@ pub(super) static QUERY: LazyLock<String> = LazyLock::new(|| script!("frame", "p
 pub(super) static LOCK: LazyLock<String> = LazyLock::new(|| script!("frame", "places", "answers", "lock").text());
 pub(super) static CHANGE: LazyLock<String> = LazyLock::new(|| script!("frame", "places", "change").text());
 pub(super) static RUN: LazyLock<String> = LazyLock::new(|| script!("frame", "program", "run").text());
-static RECEIVE: LazyLock<String> = LazyLock::new(|| script!("receive").text());
 pub(super) static PIPE: LazyLock<String> = LazyLock::new(|| script!("frame", "program", "pipe").text());
+
+/// Runs what is on the lines after the first of its standard input, `$1` bytes, and takes no more: what follows is for
+/// somebody else. Only where the locale is C are lengths those of bytes. It has to pass every login shell as it is, like
+/// what [`command`] makes, and starts fewer processes than that.
+const RECEIVE: &str = r#"read -r _; eval "$(LC_ALL=C; n=$1; while [ $n -gt 0 ]; do p=$(dd bs=$n count=1 2>/dev/null && echo .); p=${p%.}; [ -n "$p" ] || exit 1; printf %s "$p"; n=$((n - ${#p})); done)""#;
 
 /// Runs nothing: whether its marks come shows whether a host runs scripts at all.
 pub(super) const MARKS: &str = "printf '\\n@%s begin\\n' \"$1\"\n";
@@ -81,8 +85,7 @@ pub(super) fn sendable<'a>(
     if rest.len() > LONGEST {
         return Err("it is longer than a host takes");
     }
-    let receive = RECEIVE.as_str();
-    Ok(Sendable { line: command(&format!("read -r _\nset -- {}\neval \"$(\n{receive})\"", text.len())), rest })
+    Ok(Sendable { line: format!("sh -c '{RECEIVE}' sh {}", text.len()), rest })
 }
 
 /// Writes down a command that has sh run `text`, as every login shell reads it.
