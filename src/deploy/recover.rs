@@ -133,7 +133,7 @@ pub(super) async fn finish(session: &Session<'_>, units: &[String]) -> Result<()
         let options = ApplyOptions { take: true, retry: true, ..ApplyOptions::default() };
         let route = Approach::default().into();
         let looked = look(host, session.change, &desired, &options, observation, route, session.events).await?;
-        match session.converge(&desired, looked, OnFailure::default()).await {
+        match Box::pin(session.converge(&desired, looked, OnFailure::default())).await {
             // What it went back to is what there was before the change that died.
             Ok(_) | Err(ApplyError::Rejected { .. }) => {}
             Err(error) => return Err(error),

@@ -59,6 +59,14 @@ pub enum HostError {
         /// What was seen.
         detail: String,
     },
+    /// The host did something else than to run a script of ours.
+    #[error("{host} did not run the command that it was sent; {detail}")]
+    NotRun {
+        /// Host.
+        host: String,
+        /// What it said or did instead.
+        detail: String,
+    },
     /// A step failed on the host; nothing of the step is left behind.
     #[error("{step} on {host}: {detail}")]
     Change {
@@ -132,6 +140,10 @@ pub enum ConnectFault {
     UnknownName,
     /// Nothing answers at the address, or nothing in time.
     Unreachable,
+    /// The host's sshd ended the connection before the login: it serves too many, or none of ours for a while.
+    Dropped,
+    /// The host's sshd opened no session on the connection.
+    NoSession,
     /// The host refused every key or user.
     Refused,
     /// The host shows no key that is known, or another one than the known.
@@ -152,6 +164,12 @@ impl HostError {
         if let Self::LockLost { .. } = self {
             return Some("run the command again: it begins with what is on the host now".into());
         }
+        if let Self::NotRun { host, .. } = self {
+            return Some(format!(
+                "`ssh {host} echo ok` must print `ok`: see the account's login shell, its startup files such as ~/.bashrc, \
+                 and `command=` in its authorized_keys"
+            ));
+        }
         let Self::Connect { host, fault, alternative, .. } = self else { return None };
         match fault {
             ConnectFault::UnknownName => Some(match alternative {
@@ -159,6 +177,15 @@ impl HostError {
                 None => format!("check the name of {host} in the manifest and in ~/.ssh/config"),
             }),
             ConnectFault::Unreachable => Some(format!("`ssh {host} true` shows whether the host can be reached")),
+            ConnectFault::Dropped => Some(
+                "try again in a minute; `MaxStartups` and `PerSourcePenalties` in its sshd_config say how many \
+                 connections it takes"
+                    .into(),
+            ),
+            ConnectFault::NoSession => Some(
+                "`MaxSessions` in its sshd_config says how many sessions a connection may have; others may hold them all"
+                    .into(),
+            ),
             ConnectFault::Refused => Some(format!("`ssh-copy-id {host}` puts your key there")),
             ConnectFault::HostKey => {
                 Some(format!("`ssh {host} true` shows the host's key; compare it before you accept it"))

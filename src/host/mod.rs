@@ -195,7 +195,12 @@ pub struct Forward {
 }
 
 /// What a [`Forward`], a [`Pipe`] or a [`Lease`] keeps alive; its `Drop` ends the thing on the far side.
-pub trait Guard: Debug + Send + Sync {}
+pub trait Guard: Debug + Send + Sync {
+    /// Tells whether the thing is still there, as far as that is known here.
+    fn is_open(&self) -> bool {
+        true
+    }
+}
 
 impl Forward {
     /// A way that needs no forwarding: the endpoint can be reached from here as it is.
@@ -214,6 +219,12 @@ impl Forward {
     #[must_use]
     pub fn is_forwarded(&self) -> bool {
         self.guard.is_some()
+    }
+
+    /// Tells whether what carries it is still there.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.guard.as_ref().is_none_or(|guard| guard.is_open())
     }
 
     /// Connects to the endpoint; the way lives as long as what comes back.
@@ -340,8 +351,13 @@ pub trait Host: Debug + Send + Sync {
     fn exchanges(&self) -> u32;
 
     /// The user id that we have there, as far as that is known without asking: an earlier exchange over the same
-    /// connection told it. What is built on it has to be proven by the next [`Facts`].
-    fn known_uid(&self) -> Option<u32>;
+    /// connection told it, which may lead elsewhere by now. What is built on it has to be proven by the next [`Facts`].
+    async fn known_uid(&self) -> Option<u32>;
+
+    /// Logs in anew, unless that has happened since this value was made: a login keeps the groups that the account had when
+    /// it was made, and so does a connection that is kept. Tells whether there is a new login, so that what was refused may
+    /// be tried again.
+    async fn renew(&self) -> Result<bool, HostError>;
 
     /// Answers every question of `query`, with the host's [`Facts`], in one exchange.
     async fn query(&self, query: &Query) -> Result<Observation, HostError>;
@@ -360,6 +376,10 @@ pub trait Host: Debug + Send + Sync {
 
     /// Starts a program and gives its standard input and output; its deadline and limit do not apply.
     async fn pipe(&self, command: &Command) -> Result<Pipe, HostError>;
+
+    /// Opens a way to a socket of the host where that takes no waiting, before it is certain that it is the host that is
+    /// meant. The next [`Facts`] decide: then [`Forward::is_open`] is false where it is not.
+    async fn forward_ahead(&self, to: &Endpoint) -> Option<Forward>;
 
     /// Opens a way from here to a socket of the host.
     async fn forward(&self, to: &Endpoint) -> Result<Forward, HostError>;

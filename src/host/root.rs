@@ -32,7 +32,7 @@ pub async fn stage_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostErr
         let Content::Bytes(bytes) = &put.content else { continue };
         let path = absolute(&put.path);
         let script = if number == 0 && batch.fence.is_some() { &format!("{SWEEP}\n{STAGE}") } else { STAGE };
-        let command = sudo(host, script, &path, batch).arg(bytes.len().to_string()).stdin(bytes.as_slice());
+        let command = sudo(host, script, &path, batch).await.arg(bytes.len().to_string()).stdin(bytes.as_slice());
         done(host, format!("write {path}"), &host.run(&command).await?)?;
     }
     Ok(())
@@ -41,7 +41,7 @@ pub async fn stage_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostErr
 /// Puts files that were [staged](stage_as_root) in place and removes others; one exchange for each of them.
 pub async fn change_as_root(host: &dyn Host, batch: &Batch) -> Result<(), HostError> {
     for (step, script, path) in steps(batch) {
-        done(host, format!("{step} {path}"), &host.run(&sudo(host, script, &path, batch)).await?)?;
+        done(host, format!("{step} {path}"), &host.run(&sudo(host, script, &path, batch).await).await?)?;
     }
     Ok(())
 }
@@ -66,8 +66,8 @@ pub fn may_act_as_root(account: &str) -> String {
     format!("a line `{account} ALL=(root) NOPASSWD: ALL` by `sudo visudo` on the host lets it")
 }
 
-fn sudo(host: &dyn Host, script: &str, path: &str, batch: &Batch) -> Command {
-    let account = host.known_uid().unwrap_or_default().to_string();
+async fn sudo(host: &dyn Host, script: &str, path: &str, batch: &Batch) -> Command {
+    let account = host.known_uid().await.unwrap_or_default().to_string();
     let words = ["-n", "sh", "-c", &format!("{NEW}\n{script}"), "sh", path, &account];
     Command { fence: batch.fence.clone(), ..Command::new("sudo").args(words).env("LC_ALL", "C") }
 }

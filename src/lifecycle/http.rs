@@ -47,7 +47,7 @@ enum Via {
     /// From here.
     Direct,
     /// Through a forward, which is kept open; whether it ever let a byte through.
-    Forward { _open: Forward, proven: bool },
+    Forward { open: Forward, proven: bool },
     /// Through a program on the host.
     Relay(Relay),
 }
@@ -132,16 +132,10 @@ impl HttpError {
 impl<'a> Http<'a> {
     /// Opens a route to `url` on `host`.
     pub async fn open(host: &'a dyn Host, url: &HttpUrl) -> Result<Self, HttpError> {
-        let (mut via, mut socket) = (Via::Direct, None);
         if !host.is_local() && url.is_loopback() {
-            let to = Endpoint::Tcp { host: url.host().to_owned(), port: url.port() };
-            let open = host.forward(&to).await.map_err(|source| HttpError::Route { url: url.to_string(), source })?;
-            if let Endpoint::Unix(path) = &open.here {
-                socket = Some(path.clone());
-            }
-            via = Via::Forward { _open: open, proven: false };
+            return Ok(Self { host, url: url.clone(), route: Mutex::new(forwarded(host, url).await?) });
         }
-        let route = Route { client: client(url, socket.as_deref())?, via };
+        let route = Route { client: client(url, None)?, via: Via::Direct };
         Ok(Self { host, url: url.clone(), route: Mutex::new(route) })
     }
 
@@ -162,12 +156,28 @@ impl<'a> Http<'a> {
     }
 
     async fn reply(&self, route: &mut Route, request: impl Fn(&Client) -> RequestBuilder) -> Result<Reply, HttpError> {
+        let heard = self.reply_by(route, &request).await;
+        let Via::Forward { open, .. } = &route.via else { return heard };
+        if heard.is_ok() || open.is_open() {
+            return heard;
+        }
+        // The connection to the host was lost, which says nothing of the service: it is made again, once.
+        debug!(host = self.host.name(), url = %self.url, "the connection was lost");
+        *route = forwarded(self.host, &self.url).await?;
+        self.reply_by(route, &request).await
+    }
+
+    async fn reply_by(
+        &self,
+        route: &mut Route,
+        request: &impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<Reply, HttpError> {
         match &mut route.via {
             Via::Direct => exchange(request(&route.client))
                 .await
                 .map_err(|source| if is_refused(&source) { self.refused() } else { self.broken(source) }),
             Via::Relay(relay) => self.relayed(relay, request(&route.client)).await,
-            Via::Forward { proven, .. } => {
+            Via::Forward { proven, open } => {
                 let asked = exchange(request(&route.client));
                 tokio::pin!(asked);
                 let doubt = async {
@@ -190,7 +200,7 @@ impl<'a> Http<'a> {
                 if !self.somebody_listens().await? {
                     return Err(self.refused());
                 }
-                if *proven {
+                if *proven || !open.is_open() {
                     return Err(self.broken(source));
                 }
                 debug!(host = self.host.name(), url = %self.url, "sshd lets nobody through: a program on the host will");
@@ -233,6 +243,14 @@ impl<'a> Http<'a> {
     fn no_route(&self, source: HostError) -> HttpError {
         HttpError::Route { url: self.url.to_string(), source }
     }
+}
+
+/// Opens a route through a forward.
+async fn forwarded(host: &dyn Host, url: &HttpUrl) -> Result<Route, HttpError> {
+    let to = Endpoint::Tcp { host: url.host().to_owned(), port: url.port() };
+    let open = host.forward(&to).await.map_err(|source| HttpError::Route { url: url.to_string(), source })?;
+    let socket = if let Endpoint::Unix(path) = &open.here { Some(path.as_path()) } else { None };
+    Ok(Route { client: client(url, socket)?, via: Via::Forward { open, proven: false } })
 }
 
 /// Makes a client for `url` that connects to `socket` instead, if there is one.

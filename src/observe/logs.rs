@@ -118,6 +118,14 @@ pub async fn recent(
         }
         return Ok((lines, source));
     }
+    match from_journal(host, facts, wish).await {
+        // Who has joined the group that the hint names has it only in a login that is made afterwards.
+        Err(LogsError::NotReadable { .. }) if host.renew().await? => from_journal(host, facts, wish).await,
+        found => found,
+    }
+}
+
+async fn from_journal(host: &dyn Host, facts: &Facts, wish: &LogQuery<'_>) -> Result<(Vec<Line>, Source), LogsError> {
     let mut detail = String::new();
     for source in [Source::UserJournal, Source::SystemJournal] {
         let output = host.run(&journalctl(source, facts, wish, false)).await?;

@@ -7,7 +7,8 @@ has() {
 }
 if has bash; then
   printf +
-  exec bash -c 'exec 3<>"/dev/tcp/$1/$2" 4<&0 || exit; cat <&4 >&3 & cat <&3; kill $!' bash "$1" "$2"
+  # In a session of sshd, bash reads ~/.bashrc even here, which may print.
+  exec bash --norc -c 'exec 3<>"/dev/tcp/$1/$2" 4<&0 || exit; cat <&4 >&3 & cat <&3; kill $!' bash "$1" "$2"
 elif has python3; then
   printf +
   exec python3 -c '

@@ -7,6 +7,8 @@ use super::manifest::web;
 
 pub(crate) fn subject(bench: &Bench) {
     sshd(bench, "AllowTcpForwarding no\n");
+    // What a login shell prints, and what reads the same file, is no part of what is carried.
+    bench.root("echo 'echo garbage; echo garbage >&2' >/home/bee/.bashrc");
     bench.project.write("unitbee.toml", web(&[], ""));
     bench.unitbee(&["apply"]).exits(0).says("web-main is healthy after");
     let pid = bench.running("web-main");
@@ -14,6 +16,7 @@ pub(crate) fn subject(bench: &Bench) {
     let status = bench.unitbee(&["status", "--json"]).exits(0).json();
     assert_eq!((&status[0]["health"], &status[0]["flags"]), (&"healthy".into(), &serde_json::json!([])), "{status:#}");
     bench.unitbee(&["ensure"]).exits(0).says(&format!("runs already as process {pid}"));
+    bench.root("rm /home/bee/.bashrc");
     assert_eq!(bench.running("web-main"), pid);
     bench.unitbee(&["stop"]).exits(0).says("stopped by its shutdown URL");
     bench.unitbee(&["start"]).exits(0).says("healthy after");

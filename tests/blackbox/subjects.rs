@@ -11,7 +11,8 @@ use super::target::{
 use super::{
     boot, cgroup, check, converge, crash, crowd, daemon, demo, disk, faults, forwarding, gate, groups, hangs, identity,
     inside, keep, ladder, lifecycle, limits, logs, lost, moves, needs, older, ownership, persistence, polkit, rebuild,
-    refusals, restart_order, restarts, rights, rollback, rotation, secrets, shared, steps, terminal, uninstall, unreachable,
+    refusals, restart_order, restarts, rights, rollback, rotation, secrets, shared, steps, terminal, uninstall,
+    unreachable,
 };
 
 pub(crate) type Subject = fn(&Bench);

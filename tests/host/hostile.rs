@@ -7,6 +7,9 @@ use unitbee::host::{Ask, Base, Batch, Command, Content, Host, HostError, HostPat
 
 use crate::world::{Far, alone, peak};
 
+const FIND: &str = "nonce=${SSH_ORIGINAL_COMMAND#*set -- }; nonce=${nonce%%[!0-9a-f]*}
+case ${#nonce} in 32) ;; *) read -r _ nonce _ ;; esac\n";
+
 /// Everything that can be asked of a host, and must fail.
 async fn ask_everything(host: &Arc<dyn Host>) -> Vec<HostError> {
     let path = HostPath::new(Base::Home, "x");
@@ -25,8 +28,8 @@ async fn ask_everything(host: &Arc<dyn Host>) -> Vec<HostError> {
 /// Starts a host that answers everything by `script`, in which `$nonce` is that of the exchange.
 fn lying(name: &str, script: &'static str, expected: impl FnOnce(&HostError) -> bool + Copy) {
     alone(name, async |mut world| {
-        // The nonce is the word after the last one that is `sh`.
-        let find = "nonce=${SSH_ORIGINAL_COMMAND##* sh \\'}\nnonce=${nonce%%\\'*}\n";
+        // The nonce is the first word that is set, in the command or in what follows it.
+        let find = FIND;
         let liar = world.program("liar", &format!("{find}{script}\n"));
         let host = world.ssh_to(&Far { config: &format!("ForceCommand {liar}"), ..Far::default() });
         let begun = Instant::now();
@@ -46,6 +49,10 @@ fn is_too_much(error: &HostError) -> bool {
 
 fn is_garbled(error: &HostError) -> bool {
     matches!(error, HostError::Garbled { .. })
+}
+
+fn is_not_run(error: &HostError) -> bool {
+    matches!(error, HostError::NotRun { .. })
 }
 
 #[test]
@@ -74,7 +81,7 @@ fn a_gigabyte_of_file() {
 
 #[test]
 fn nothing_at_all() {
-    lying("hostile::nothing_at_all", "exit 0", is_garbled);
+    lying("hostile::nothing_at_all", "exit 0", is_not_run);
 }
 
 #[test]
@@ -82,7 +89,7 @@ fn escapes_where_an_answer_was_due() {
     lying(
         "hostile::escapes_where_an_answer_was_due",
         "printf '\\033]0;owned\\007\\033[2J\\n'; printf '\\033]0;owned\\007\\n' >&2; exit 1",
-        |error| is_garbled(error) && error.to_string().contains("\\u{1b}]0;owned"),
+        |error| is_not_run(error) && error.to_string().contains("\\u{1b}]0;owned"),
     );
 }
 
@@ -106,7 +113,7 @@ fn names_that_lead_elsewhere() {
          $nonce $nonce $nonce $nonce"
     );
     alone("hostile::names_that_lead_elsewhere", async |mut world| {
-        let find = "nonce=${SSH_ORIGINAL_COMMAND##* sh \\'}\nnonce=${nonce%%\\'*}\n";
+        let find = FIND;
         let liar = world.program("liar", &format!("{find}{script}\n"));
         let host = world.ssh_to(&Far { config: &format!("ForceCommand {liar}"), ..Far::default() });
         let query = Query { asks: vec![Ask::Tree(HostPath::new(Base::Home, "x"))] };
@@ -121,6 +128,6 @@ fn an_account_without_a_shell() {
     lying(
         "hostile::an_account_without_a_shell",
         "echo 'Please login as the user \"debian\" rather than the user \"root\".'; exit 142",
-        |error| is_garbled(error) && error.to_string().contains("Please login as the user \"debian\""),
+        |error| is_not_run(error) && error.to_string().contains("Please login as the user \"debian\""),
     );
 }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use unitbee::host::{
-    self, Answer, Append, Ask, Base, Batch, Command, Content, End, Endpoint, Facts, Host, HostError, HostPath, Options,
-    Put, Query,
+    self, Answer, Append, Ask, Base, Batch, Command, ConnectFault, Content, End, Endpoint, Facts, Host, HostError,
+    HostPath, Options, Put, Query,
 };
 
 use crate::changes::puts;
 use crate::leftovers::{files, killed, killer, steps};
-use crate::world::{eventually, skip, taken};
+use crate::world::{eventually, run, skip, taken};
 
 const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
 
@@ -305,6 +305,40 @@ fn with_systemd_257() {
 #[test]
 fn with_systemd_262() {
     with_systemd("lab::with_systemd_262", "forky");
+}
+
+/// Since 9.8, an sshd serves nobody from an address for a while whose logins it refused.
+#[test]
+fn an_sshd_that_bars_an_address() {
+    const TEST: &str = "lab::an_sshd_that_bars_an_address";
+    let Some(lab) = LabHost::up(TEST, "forky", &["--suite", "forky"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    run(Process::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
+    let config = std::fs::read_to_string(&lab.config).unwrap();
+    let is_other = |line: &&str| !line.trim_start().starts_with("IdentityFile");
+    let lines: Vec<&str> = config.lines().filter(is_other).collect();
+    let wrong = Utf8PathBuf::from_path_buf(folder.path().join("config")).unwrap();
+    std::fs::write(&wrong, format!("{}\n IdentityFile {}\n", lines.join("\n"), key.display())).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let refused = async |penalty: &str| {
+            lab.root(&format!(
+                "echo 'PerSourcePenalties authfail:{penalty} min:1' >/etc/ssh/sshd_config.d/penalties.conf
+                pid=$(cat /run/sshd.pid); rm /run/sshd.pid; kill -HUP $pid; until [ -s /run/sshd.pid ]; do sleep 0.1; done"
+            ));
+            let options = Options { ssh_config: Some(wrong.clone()), ..Options::default() };
+            let error = host::open("h", &lab.name, &options).query(&Query::default()).await.unwrap_err();
+            assert!(matches!(error, HostError::Connect { fault: ConnectFault::Refused, .. }), "{error:?}");
+        };
+        refused("600").await;
+        let error = lab.open().query(&Query::default()).await.unwrap_err();
+        assert!(matches!(error, HostError::Connect { fault: ConnectFault::Dropped, .. }), "{error:?}");
+        assert!(error.to_string().ends_with("before the login: Not allowed at this time"), "{error}");
+        assert!(error.hint().unwrap().contains("PerSourcePenalties"));
+        refused("5").await;
+        lab.open().query(&Query::default()).await.unwrap();
+    });
 }
 
 #[test]

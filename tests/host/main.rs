@@ -10,6 +10,7 @@ mod changes;
 mod fences;
 mod forwarding;
 mod hostile;
+mod kept;
 mod lab;
 mod leftovers;
 mod locks;

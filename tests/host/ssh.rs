@@ -243,7 +243,10 @@ fn trap_7_a_kept_connection_is_shared_and_leaves_in_time() {
         assert_eq!((world.sshd().logins(), masters(&world)), (2, 1));
         drop(second);
         eventually("the idle master has left", || {
-            control.read_dir_utf8().unwrap().all(|entry| entry.unwrap().path().extension() == Some("lock"))
+            control
+                .read_dir_utf8()
+                .unwrap()
+                .all(|entry| entry.unwrap().path().extension().is_some_and(|kind| matches!(kind, "lock" | "hint")))
         })
         .await;
     });
@@ -341,14 +344,20 @@ fn why_there_is_no_connection_is_told() {
         world.file("ssh/changed", changed);
         fs::copy(ssh.join("host"), ssh.join("wrong")).unwrap();
         let port = format!("Port {}", world.sshd().port);
-        for (from, to, fault, words) in [
-            ("known_hosts\n", "empty\n", ConnectFault::HostKey, "host key is known"),
-            ("known_hosts\n", "changed\n", ConnectFault::HostKey, "has changed"),
-            ("/user\n", "/wrong\n", ConnectFault::Refused, "Permission denied"),
-            (address().to_string().as_str(), "no-such-host.invalid", ConnectFault::UnknownName, "no-such-host.invalid"),
-            (port.as_str(), "Port 1", ConnectFault::Unreachable, "Connection refused"),
-            ("HostName", "Bogus yes\n HostName", ConnectFault::Other, "Bad configuration option: bogus"),
-        ] {
+        let here = address().to_string();
+        // The user's own configuration may want to hear nothing of it.
+        let quiet = config.replace("HostName", "LogLevel QUIET\n HostName");
+        for (config, (from, to, fault, words)) in [config, quiet].iter().flat_map(|config| {
+            [
+                ("known_hosts\n", "empty\n", ConnectFault::HostKey, "host key is known"),
+                ("known_hosts\n", "changed\n", ConnectFault::HostKey, "has changed"),
+                ("/user\n", "/wrong\n", ConnectFault::Refused, "Permission denied"),
+                (here.as_str(), "no-such-host.invalid", ConnectFault::UnknownName, "no-such-host.invalid"),
+                (port.as_str(), "Port 1", ConnectFault::Unreachable, "Connection refused"),
+                ("HostName", "Bogus yes\n HostName", ConnectFault::Other, "Bad configuration option: bogus"),
+            ]
+            .map(|case| (config, case))
+        }) {
             let options =
                 Options { ssh_config: Some(world.file("other_config", config.replace(from, to))), ..world.options() };
             let error = host::open("gpu", "far", &options).query(&Query::default()).await.unwrap_err();
@@ -388,7 +397,7 @@ fn login_shells_may_talk_and_differ() {
             "echo 'Welcome to the bank.'; echo \"@0 end 0\"; echo careful >&2; printf 'no newline'\n",
         );
         world.file("x", "content");
-        let shells = ["bash", "dash", "fish", "zsh"];
+        let shells = ["bash", "rbash", "dash", "fish", "zsh", "mksh", "tcsh", "bsd-csh", "elvish", "yash", "nu"];
         let choose = world.program("choose", "exec \"$(cat \"${0%/*}/shell\")\" -c \"$SSH_ORIGINAL_COMMAND\"");
         let host = world.ssh_to(&Far { config: &format!("ForceCommand {choose}"), ..Far::default() });
         let path = HostPath::new(Base::Root, world.folder.join("x").strip_prefix("/").unwrap());
@@ -398,7 +407,8 @@ fn login_shells_may_talk_and_differ() {
                 skip("ssh::login_shells_may_talk_and_differ", &format!("{shell} is not installed"));
                 continue;
             }
-            world.file("shell", shell);
+            let found = Process::new("sh").args(["-c", "command -v \"$1\"", "sh", shell]).output().unwrap();
+            world.file("shell", found.stdout);
             let seen = host.query(&ask).await.unwrap();
             let [Answer::File(Some(found))] = &seen.answers[..] else { panic!("{shell}: {seen:?}") };
             assert_eq!(found.content, b"content", "{shell}");
@@ -410,6 +420,13 @@ fn login_shells_may_talk_and_differ() {
             let mut said = String::new();
             pipe.stdout.read_to_string(&mut said).await.unwrap();
             assert_eq!(said, format!("{word}\n"), "{shell}");
+            assert_eq!(host.run(&sh("exit 3")).await.unwrap().end, End::Exit(3), "{shell}");
+            let (lease, _) = taken(&host, shell).await;
+            let put =
+                Put { path: HostPath::new(Base::Home, "put"), mode: 0o600, content: Content::Bytes(shell.into()) };
+            let batch = Batch { puts: vec![put], fence: Some(lease.fence().clone()), ..Batch::default() };
+            host.change(&batch, &|_| ()).await.unwrap();
+            assert_eq!(fs::read_to_string(world.home().join("put")).unwrap(), shell);
         }
     });
 }

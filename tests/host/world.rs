@@ -169,10 +169,12 @@ impl Sshd {
         }
         let mut config = format!(
             "ListenAddress {address}:{port}\nHostKey {ssh}/host\nAuthorizedKeysFile {ssh}/authorized_keys\n\
-             StrictModes no\nUsePAM no\nPidFile none\nMaxStartups 100\nLogLevel VERBOSE\n"
+             StrictModes no\nUsePAM no\nPidFile none\nLogLevel VERBOSE\n"
         );
+        // Of this one the last line counts.
+        let startups = if far.config.contains("MaxStartups") { "" } else { "MaxStartups 100\n" };
         let path = far.path.unwrap_or("/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
-        writeln!(config, "SetEnv HOME={home} PATH={path}\n{}", far.config).unwrap();
+        writeln!(config, "SetEnv HOME={home} PATH={path}\n{startups}{}", far.config).unwrap();
         fs::write(ssh.join("sshd_config"), config).unwrap();
 
         let log = ssh.join("log").into_std_path_buf();

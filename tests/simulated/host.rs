@@ -158,7 +158,15 @@ impl Host for SimHost {
         u32::try_from(self.session().trace.len()).unwrap_or(u32::MAX)
     }
 
-    fn known_uid(&self) -> Option<u32> {
+    async fn known_uid(&self) -> Option<u32> {
+        None
+    }
+
+    async fn renew(&self) -> Result<bool, HostError> {
+        Ok(false)
+    }
+
+    async fn forward_ahead(&self, _: &Endpoint) -> Option<Forward> {
         None
     }
 

@@ -67,8 +67,16 @@ impl Host for Local {
         self.exchanges.load(Ordering::Relaxed)
     }
 
-    fn known_uid(&self) -> Option<u32> {
+    async fn known_uid(&self) -> Option<u32> {
         Some(rustix::process::geteuid().as_raw())
+    }
+
+    async fn forward_ahead(&self, to: &Endpoint) -> Option<Forward> {
+        self.forward(to).await.ok()
+    }
+
+    async fn renew(&self) -> Result<bool, HostError> {
+        Ok(false)
     }
 
     async fn query(&self, query: &Query) -> Result<Observation, HostError> {

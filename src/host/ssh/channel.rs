@@ -214,6 +214,21 @@ impl Channel {
         Err(Silence::TooMuch)
     }
 
+    /// Sends `input` and nothing more. Returns all that was said, unless the script has begun, or there was no end to it.
+    pub(super) async fn overhear(mut self, input: &[u8]) -> Option<Vec<u8>> {
+        if let Some(mut stdin) = self.stdin.take() {
+            // Who does not read says something, or nothing, all the same.
+            stdin.write_all(input).await.ok();
+        }
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let (mut stdout, mut stderr) = (self.stdout.take(NOISE as u64), self.stderr.take(NOISE as u64));
+        tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err)).0.ok();
+        let mut framed = Framed::new(&self.nonce);
+        framed.push(&out);
+        let is_noise = out.len().max(err.len()) == NOISE;
+        (!framed.has_begun() && !is_noise).then(|| [out, err].concat())
+    }
+
     /// Splits into the streams of a program and what keeps it alive.
     pub(super) fn into_streams(self) -> Option<(ChildStdin, ChildStderr, Running)> {
         let Self { ending, stdin, mut stdout, stderr, nonce: _ } = self;
@@ -289,10 +304,25 @@ async fn drain(from: impl AsyncRead + Unpin, said: &mut Vec<u8>) {
     timeout(GRACE, from.take(NOISE as u64).read_to_end(said)).await.ok();
 }
 
-/// The last line that says something, for a message.
+/// Says what came in place of a script, whose standard input began with `echo <token> $SHELL`.
+pub(super) fn instead(heard: &[u8], token: &str) -> String {
+    let text = String::from_utf8_lossy(heard);
+    let has_token = |line: &&str| line.contains(token);
+    if let Some(shell) = text.lines().find_map(|line| line.strip_prefix(token)?.strip_prefix(" /")) {
+        let shell = printable(shell.as_bytes());
+        return format!("a startup file of its login shell /{shell} starts another shell in its place");
+    }
+    let rest = text.lines().filter(|line| !has_token(line)).collect::<Vec<_>>().join("\n");
+    match last_words(rest.as_bytes()).as_str() {
+        "" => "it said nothing".into(),
+        words => format!("it said: {words}"),
+    }
+}
+
+/// The last line that says something, for a message; empty where there is none.
 fn last_words(said: &[u8]) -> String {
     let end = &said[said.len().saturating_sub(1000)..];
     let text = printable(end);
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('@'));
-    line.map_or_else(|| "nothing".into(), |line| line.chars().take(200).collect())
+    line.map_or_else(String::new, |line| line.chars().take(200).collect())
 }

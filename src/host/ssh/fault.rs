@@ -14,7 +14,7 @@ const SIGNS: [(&str, ConnectFault); 15] = [
     ("Host key verification failed", ConnectFault::HostKey),
     ("Permission denied (", ConnectFault::Refused),
     ("Too many authentication failures", ConnectFault::Refused),
-    ("UNKNOWN port 65535", ConnectFault::Unreachable),
+    (PROXY, ConnectFault::Unreachable),
     ("connect to host", ConnectFault::Unreachable),
     ("timed out", ConnectFault::Unreachable),
     ("No route to host", ConnectFault::Unreachable),
@@ -24,10 +24,32 @@ const SIGNS: [(&str, ConnectFault); 15] = [
     ("kex_exchange_identification", ConnectFault::Unreachable),
 ];
 
+/// What ssh says where the other side went before it said who it is.
+const GONE: &str = "_exchange_identification: ";
+
+/// What it says where that was behind a proxy.
+const PROXY: &str = "UNKNOWN port 65535";
+
+/// Before a line that was not yet the other side's name of itself; ssh shows it only from `LogLevel DEBUG1` on.
+const BANNER: &str = "kex_exchange_identification: banner line ";
+
+/// Tells whether it was behind a proxy that the connection ended, which may have been for any reason.
+pub(super) fn is_behind_proxy(log: &[u8]) -> bool {
+    String::from_utf8_lossy(log).contains(PROXY)
+}
+
 /// Finds out from what ssh printed why there is no connection.
 pub(super) fn interpret(log: &[u8]) -> (ConnectFault, String) {
     let text = printable(&log.iter().copied().filter(|byte| *byte != b'\r').collect::<Vec<_>>());
-    let lines: Vec<&str> = text.lines().map(|line| line.trim().trim_start_matches("ssh: ")).collect();
+    let lines = text.lines().map(|line| line.trim().trim_start_matches("ssh: "));
+    let (aside, lines): (Vec<&str>, Vec<&str>) =
+        lines.partition(|line| line.starts_with("debug1: ") || line.starts_with("OpenSSH_"));
+    let is_gone = |line: &&str| line.contains(GONE) && (line.contains("closed by") || line.contains("reset by peer"));
+    let banner = aside.iter().find_map(|line| line.split_once(BANNER)?.1.split_once(": "));
+    if lines.iter().any(is_gone) && (banner.is_some() || !lines.iter().any(|line| line.contains(PROXY))) {
+        let said = banner.map(|(_, said)| format!(": {}", shortened(said))).unwrap_or_default();
+        return (ConnectFault::Dropped, format!("its sshd closed the connection before the login{said}"));
+    }
     for (sign, fault) in SIGNS {
         if let Some(line) = lines.iter().find(|line| line.contains(sign)) {
             return (fault, explained(sign, line));
@@ -40,7 +62,7 @@ pub(super) fn interpret(log: &[u8]) -> (ConnectFault, String) {
 
 fn explained(sign: &str, line: &str) -> String {
     match sign {
-        "UNKNOWN port 65535" => "the jump host or proxy command did not let us through".into(),
+        PROXY => "the jump host or proxy command did not let us through".into(),
         "Host key verification failed" => "the host's key is not known here".into(),
         _ => shortened(line),
     }
@@ -55,7 +77,22 @@ mod tests {
     use super::*;
 
     /// Taken from OpenSSH 9.2p1, with `BatchMode=yes`.
-    const SAMPLES: [(&str, ConnectFault, &str); 12] = [
+    const SAMPLES: [(&str, ConnectFault, &str); 15] = [
+        (
+            "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by 127.0.0.1 port 22\r\n",
+            ConnectFault::Dropped,
+            "its sshd closed the connection before the login",
+        ),
+        (
+            "kex_exchange_identification: read: Connection reset by peer\r\nConnection reset by 127.0.0.1 port 22\r\n",
+            ConnectFault::Dropped,
+            "its sshd closed the connection before the login",
+        ),
+        (
+            "OpenSSH_9.2p1\r\ndebug1: kex_exchange_identification: banner line 0: Exceeded MaxStartups\r\nkex_exchange_identification: Connection closed by remote host\r\nConnection closed by UNKNOWN port 65535\r\n",
+            ConnectFault::Dropped,
+            "its sshd closed the connection before the login: Exceeded MaxStartups",
+        ),
         (
             "ssh: Could not resolve hostname no-such-host.invalid: Name or service not known\r\n",
             ConnectFault::UnknownName,

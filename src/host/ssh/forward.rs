@@ -45,7 +45,11 @@ struct Open {
     _folder: TempDir,
 }
 
-impl Guard for Open {}
+impl Guard for Open {
+    fn is_open(&self) -> bool {
+        self.connection.is_alive() && !self.connection.is_revoked()
+    }
+}
 
 impl Drop for Open {
     fn drop(&mut self) {

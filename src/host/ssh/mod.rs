@@ -9,9 +9,12 @@
 //! - 127, 255 and death by a signal are the program's own end, never taken for the channel's.
 //! - A host cannot make us hold more than was asked for.
 
+mod ahead;
 mod answers;
 mod change;
 mod channel;
+mod control;
+mod destination;
 mod fault;
 mod forward;
 mod frame;
@@ -24,14 +27,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, Semaphore};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use self::ahead::Guess;
 use self::channel::{Begun, Channel, Silence, Spoken, Stderr};
 use self::master::{Connection, Master};
 use super::lease::{Beats, Moment, Pulse};
 use super::query::{Ask, HostPath, Observation, Query};
 use super::{
-    Batch, Changed, Command, End, Endpoint, Forward, Guard, Host, HostError, Lease, Options, Output, Pipe, nonce, shown,
+    Batch, Changed, Command, ConnectFault, End, Endpoint, Forward, Guard, Host, HostError, Lease, Options, Output,
+    Pipe, nonce, shown,
 };
 
 /// Sessions at a time; sshd's `MaxSessions` is 10 unless set otherwise.
@@ -40,11 +46,17 @@ const SESSIONS: usize = 8;
 /// After so many refusals, which is two seconds, this process gets a connection of its own.
 const REFUSALS: u32 = 5;
 
+/// How many connections of its own an exchange may get: an sshd may allow no session at all.
+const ANOTHER: u32 = 2;
+
 /// How often files are looked at that somebody else is writing.
 const LOOKS: u32 = 5;
 
 /// How long a session may take to open and a script to answer questions, on a host that is slow but alive.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a script may take to begin until the host is asked whether it runs any.
+const DOUBT: Duration = Duration::from_secs(2);
 
 /// How long a change may make no progress, for a host that has a gigabyte to sync.
 const STALL: Duration = Duration::from_mins(10);
@@ -62,6 +74,7 @@ pub(super) struct Ssh {
     options: Options,
     master: Master,
     connection: Mutex<Option<Arc<Connection>>>,
+    guess: Mutex<Guess>,
     slots: Arc<Semaphore>,
     exchanges: AtomicU32,
 }
@@ -73,6 +86,7 @@ impl Ssh {
             options: options.clone(),
             master: Master::new(name, destination, options),
             connection: Mutex::new(None),
+            guess: Mutex::default(),
             slots: Arc::new(Semaphore::new(SESSIONS)),
             exchanges: AtomicU32::new(0),
         }
@@ -85,6 +99,7 @@ impl Ssh {
             return Ok(Arc::clone(connection));
         }
         let connection = Arc::new(self.master.connect().await?);
+        self.settle(&connection).await;
         *kept = Some(Arc::clone(&connection));
         Ok(connection)
     }
@@ -125,10 +140,14 @@ impl Ssh {
                 Ok(Err(fault)) if is_refusal(&fault) => {
                     // All sessions of this connection are taken, by other processes or because sshd allows very few.
                     connection.prove();
+                    if Instant::now() >= until {
+                        return Err(self.no_session());
+                    }
                     timeout_at(until, sleep(pause + pause.mul_f64(jitter()))).await.ok();
                     pause = (pause * 2).min(Duration::from_secs(1));
                     refusals += 1;
                     if refusals % REFUSALS == 0
+                        && refusals <= ANOTHER * REFUSALS
                         && let Ok(another) = self.master.connect_alone().await
                     {
                         *self.connection.lock().await = Some(Arc::new(another));
@@ -141,6 +160,7 @@ impl Ssh {
                     self.forget(&connection).await;
                 }
                 Ok(Err(_)) => return Err(self.lost(during)),
+                Err(_) if refusals > 0 => return Err(self.no_session()),
                 Err(_) => return Err(self.deadline(during, PATIENCE)),
             }
         }
@@ -154,12 +174,65 @@ impl Ssh {
         input: &[&[u8]],
         deadline: Duration,
     ) -> Result<Spoken, HostError> {
-        let spoken = timeout_at(Instant::now() + deadline, channel.converse(input, ANSWERS, Stderr::Noise)).await;
+        let spoken = channel.converse(input, ANSWERS, Stderr::Noise);
+        let spoken = self.heed(timeout_at(Instant::now() + deadline, spoken)).await?;
         match spoken {
             Ok(Ok(spoken)) => Ok(spoken),
             Ok(Err(silence)) => Err(self.silence(during, channel, silence, ANSWERS).await),
             Err(_) => Err(self.deadline(during, deadline)),
         }
+    }
+
+    /// Asks questions. Returns the answer and the nonce of its marks.
+    async fn ask(&self, args: &[&str], scripts: &[&[u8]]) -> Result<(String, Spoken), HostError> {
+        let mut channel = self.start("query", &script::QUERY, args).await?;
+        let spoken = self.converse("query", &mut channel, scripts, PATIENCE).await?;
+        Ok((channel.nonce().to_owned(), spoken))
+    }
+
+    async fn learn_uid(&self, uid: u32) {
+        if let Some(connection) = self.connection.lock().await.as_ref() {
+            connection.learn_uid(uid);
+        }
+    }
+
+    /// Waits for a script, and finds out meanwhile whether this host runs any: a forced command or a startup file may have
+    /// put something else in its place, which would be waited for in vain.
+    async fn heed<T>(
+        &self,
+        script: impl Future<Output = Result<Result<T, Silence>, Elapsed>>,
+    ) -> Result<Result<Result<T, Silence>, Elapsed>, HostError> {
+        let doubt = async {
+            sleep(DOUBT).await;
+            match self.misunderstanding().await {
+                Some(detail) => HostError::NotRun { host: self.name.clone(), detail },
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            done = script => {
+                if let (Ok(Ok(_)), Some(connection)) = (&done, self.connection.lock().await.as_ref()) {
+                    connection.understand();
+                }
+                Ok(done)
+            }
+            error = doubt => Err(error),
+        }
+    }
+
+    /// Says what a host does with a script that is nothing but its marks, unless it runs it.
+    async fn misunderstanding(&self) -> Option<String> {
+        let connection = self.connection.lock().await.clone().filter(|connection| !connection.is_understood())?;
+        let (token, nonce) = (nonce(), nonce());
+        let script = script::sendable(script::MARKS, &nonce, []).ok()?;
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        let channel = Channel::start(&connection.session, &script, nonce, slot).await.ok()?;
+        let said = channel.overhear(format!("echo {token} $SHELL\n").as_bytes()).await;
+        if said.is_none() {
+            connection.understand();
+        }
+        said.map(|said| channel::instead(&said, &token))
     }
 
     /// Refuses questions that no script may be given.
@@ -199,12 +272,24 @@ impl Ssh {
             Silence::Io(source) => HostError::Io { host, during, source },
             Silence::BrokeOff(_) | Silence::Died if channel.is_lost().await => HostError::Lost { host, during },
             Silence::Died => HostError::Killed { host, during },
-            Silence::BrokeOff(said) => HostError::Garbled { host, during, detail: said },
+            Silence::BrokeOff(said) => {
+                let detail = channel::instead(said.as_bytes(), channel.nonce());
+                HostError::NotRun { host, detail }
+            }
         }
     }
 
     fn lock_lost(&self) -> HostError {
         HostError::LockLost { host: self.name.clone() }
+    }
+
+    fn no_session(&self) -> HostError {
+        HostError::Connect {
+            host: self.name.clone(),
+            fault: ConnectFault::NoSession,
+            detail: format!("its sshd refused every session for {PATIENCE:?}"),
+            alternative: None,
+        }
     }
 
     fn lost(&self, during: &str) -> HostError {
@@ -317,22 +402,48 @@ impl Host for Ssh {
         self.exchanges.load(Ordering::Relaxed)
     }
 
-    fn known_uid(&self) -> Option<u32> {
-        self.master.known_uid()
+    async fn known_uid(&self) -> Option<u32> {
+        if let Some(guess) = self.guess().await {
+            return guess.known_uid();
+        }
+        // One that is just being made is not waited for: it knows nothing.
+        self.connection.try_lock().ok()?.as_ref()?.known_uid()
+    }
+
+    async fn renew(&self) -> Result<bool, HostError> {
+        let kept = self.connection.lock().await.clone();
+        let Some(connection) = kept else { return Ok(self.connection().await?.is_new) };
+        if connection.is_new {
+            return Ok(false);
+        }
+        connection.disown();
+        self.forget(&connection).await;
+        self.connection().await.map(|_| true)
     }
 
     async fn query(&self, query: &Query) -> Result<Observation, HostError> {
         self.check_query(query)?;
         let arguments = arguments(query);
         let args: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        if let Some(seen) = self.query_ahead(query, &args).await {
+            return seen;
+        }
+        let mut is_again = false;
         for _ in 0..LOOKS {
-            let mut channel = self.start("query", &script::QUERY, &args).await?;
-            let spoken = self.converse("query", &mut channel, &scripts(query), PATIENCE).await?;
-            match answers::parse(query, &frame::records(&spoken.stdout, channel.nonce())) {
+            let (nonce, spoken) = match self.ask(&args, &scripts(query)).await {
+                // Nothing was changed there: what was cut off is asked again, once.
+                Err(HostError::Lost { .. }) if !is_again => {
+                    is_again = true;
+                    *self.connection.lock().await = None;
+                    continue;
+                }
+                asked => asked?,
+            };
+            match answers::parse(query, &frame::records(&spoken.stdout, &nonce)) {
                 Err(answers::Fault::Changed) => {}
                 Err(fault) => return Err(self.fault("query", fault)),
                 Ok(seen) => {
-                    self.master.learn_uid(seen.facts.uid);
+                    self.learn_uid(seen.facts.uid).await;
                     return Ok(seen);
                 }
             }
@@ -349,7 +460,7 @@ impl Host for Ssh {
         let spoken = self.converse("lock", &mut channel, &scripts(query), PATIENCE).await?;
         let taken = answers::parse_taken(query, &frame::records(&spoken.stdout, channel.nonce()));
         let (fence, seen) = taken.map_err(|fault| self.fault("lock", fault))?;
-        self.master.learn_uid(seen.facts.uid);
+        self.learn_uid(seen.facts.uid).await;
         let beats = Arc::new(Beats::since(begun));
         let counted = Arc::clone(&beats);
         let beating = tokio::spawn(async move {
@@ -410,11 +521,12 @@ impl Host for Ssh {
         let mut channel = self.start(&during, &script::RUN, &words.args()).await?;
         let input: Vec<&[u8]> = words.values().chain([command.stdin.as_slice()]).collect();
         let spoken = channel.converse(&input, command.limit, Stderr::Answer);
-        let Spoken { status, stdout, stderr } = match timeout_at(Instant::now() + command.deadline, spoken).await {
-            Ok(Ok(spoken)) => spoken,
-            Ok(Err(silence)) => return Err(self.silence(&during, &mut channel, silence, command.limit).await),
-            Err(_) => return Err(self.deadline(&during, command.deadline)),
-        };
+        let Spoken { status, stdout, stderr } =
+            match self.heed(timeout_at(Instant::now() + command.deadline, spoken)).await? {
+                Ok(Ok(spoken)) => spoken,
+                Ok(Err(silence)) => return Err(self.silence(&during, &mut channel, silence, command.limit).await),
+                Err(_) => return Err(self.deadline(&during, command.deadline)),
+            };
         let end = match (status.as_str(), status.parse::<i32>()) {
             ("none", _) => End::NotFound,
             ("lost", _) => return Err(self.lock_lost()),
@@ -432,7 +544,7 @@ impl Host for Ssh {
         let words = Words::of(command, 0, "0");
         let mut channel = self.start(&during, &script::PIPE, &words.args()).await?;
         let values: Vec<&[u8]> = words.values().collect();
-        let begun = match timeout_at(Instant::now() + PATIENCE, channel.begin(&values)).await {
+        let begun = match self.heed(timeout_at(Instant::now() + PATIENCE, channel.begin(&values))).await? {
             Ok(Ok(begun)) => begun,
             Ok(Err(silence)) => return Err(self.silence(&during, &mut channel, silence, command.limit).await),
             Err(_) => return Err(self.deadline(&during, PATIENCE)),
@@ -446,6 +558,13 @@ impl Host for Ssh {
         }
         let Some((stdin, output, running)) = channel.into_streams() else { return Err(self.lost(&during)) };
         Ok(Pipe { stdin: Box::new(stdin), stdout: Box::new(output), guard: Box::new(running) })
+    }
+
+    async fn forward_ahead(&self, to: &Endpoint) -> Option<Forward> {
+        match self.guess().await {
+            Some(guess) => self.forward_over_guess(&guess, to).await,
+            None => self.forward(to).await.ok(),
+        }
     }
 
     async fn forward(&self, to: &Endpoint) -> Result<Forward, HostError> {

@@ -16,8 +16,15 @@ pub(super) static QUERY: LazyLock<String> = LazyLock::new(|| script!("frame", "p
 pub(super) static LOCK: LazyLock<String> = LazyLock::new(|| script!("frame", "places", "answers", "lock").text());
 pub(super) static CHANGE: LazyLock<String> = LazyLock::new(|| script!("frame", "places", "change").text());
 pub(super) static RUN: LazyLock<String> = LazyLock::new(|| script!("frame", "program", "run").text());
-static RECEIVE: LazyLock<String> = LazyLock::new(|| script!("receive").text());
 pub(super) static PIPE: LazyLock<String> = LazyLock::new(|| script!("frame", "program", "pipe").text());
+
+/// Runs what is on the lines after the first of its standard input, `$1` bytes, and takes no more: what follows is for
+/// somebody else. Only where the locale is C are lengths those of bytes. It has to pass every login shell as it is, like
+/// what [`command`] makes, and starts fewer processes than that.
+const RECEIVE: &str = r#"read -r _; eval "$(LC_ALL=C; n=$1; while [ $n -gt 0 ]; do p=$(dd bs=$n count=1 2>/dev/null && echo .); p=${p%.}; [ -n "$p" ] || exit 1; printf %s "$p"; n=$((n - ${#p})); done)""#;
+
+/// Runs nothing: whether its marks come shows whether a host runs scripts at all.
+pub(super) const MARKS: &str = "printf '\\n@%s begin\\n' \"$1\"\n";
 
 impl Script {
     /// Leaves out comments, empty lines and indentation: the far side does not read them.
@@ -31,6 +38,9 @@ impl Script {
 /// What every sshd takes as a command: dropbear's `MAX_CMD_LEN` is 9000. (With OpenSSH it is the 128 KiB that Linux
 /// takes in one argument, for the login shell gets the whole command in one.)
 const LONGEST_LINE: usize = 8999;
+
+/// The longest word of a command: old csh takes no more than 1024 bytes.
+const SHORT_WORD: usize = 900;
 
 /// Linux takes no more in one argument.
 const LONGEST_WORD: usize = 128 << 10;
@@ -64,45 +74,54 @@ pub(super) fn sendable<'a>(
     if script.contains('\0') || words.contains('\0') {
         return Err("it holds a NUL byte");
     }
-    let mut line = String::from("exec sh -c ");
-    quote(script, &mut line);
-    line = line + " sh" + &words;
+    let line = command(&format!("set --{words}\n{script}"));
     if line.len() <= LONGEST_LINE {
         return Ok(Sendable { line, rest: String::new() });
     }
-    // What a shell says of itself begins with its `$0`: that is `sh` here too, for it gets into messages.
     // The brackets see to it that half of it is nothing.
-    let rest = format!("{{\nset --{words}\n{script}\n}}\n");
+    let text = format!("{{\nset --{words}\n{script}\n}}\n");
+    // The first line is for another shell that reads this in place of the command: it is to go, and to say so.
+    let rest = format!("echo {nonce} $SHELL; exit\n{text}");
     if rest.len() > LONGEST {
         return Err("it is longer than a host takes");
     }
-    let mut line = String::from(r#"exec sh -c 'eval "$(LC_ALL=C exec sh -c "$1" sh "$2")"' sh "#);
-    quote(&RECEIVE, &mut line);
-    write!(line, " {}", rest.len()).ok();
-    Ok(Sendable { line, rest })
+    Ok(Sendable { line: format!("sh -c '{RECEIVE}' sh {}", text.len()), rest })
 }
 
-/// Appends one word as sh, bash, zsh and fish alike read it.
+/// Writes down a command that has sh run `text`, as every login shell reads it.
 ///
-/// fish gives a backslash a meaning between single quotes, and csh and bash an exclamation mark; outside of them
-/// all agree on what a backslash does. (csh does not take a newline between quotes: it cannot be a login shell here.)
+/// Shells differ in what a newline, a backslash, a quote, an exclamation mark or a letter beyond ASCII means between single
+/// quotes (csh, fish, elvish, nushell, yash in the C locale), and a restricted one knows no `exec`. So there is none of
+/// them: printf(1) of sh puts them back. What a shell says of itself begins with its `$0`, which gets into messages: that
+/// is `sh`.
+fn command(text: &str) -> String {
+    let mut line = String::from(r#"sh -c 'eval "$(printf %b "$@")"' sh '"#);
+    let mut word = 0;
+    for &byte in text.as_bytes() {
+        let begun = line.len();
+        match byte {
+            b'\n' => line.push_str("\\n"),
+            b'\'' | b'\\' | b'!' | ..=0x1f | 0x7f.. => drop(write!(line, "\\0{byte:03o}")),
+            _ => line.push(byte.into()),
+        }
+        word += line.len() - begun;
+        if word >= SHORT_WORD {
+            line.push_str("' '");
+            word = 0;
+        }
+    }
+    line.push('\'');
+    line
+}
+
+/// Appends one word as sh reads it.
 fn quote(word: &str, line: &mut String) {
-    let mut quoted = false;
-    for character in word.chars() {
-        let special = matches!(character, '\'' | '\\' | '!');
-        if special == quoted {
-            line.push('\'');
-            quoted = !quoted;
-        }
-        if special {
-            line.push('\\');
-        }
-        line.push(character);
-    }
-    if quoted || word.is_empty() {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        line.push_str(word);
+    } else {
         line.push('\'');
-    }
-    if word.is_empty() {
+        line.push_str(&word.replace('\'', r"'\''"));
         line.push('\'');
     }
 }
@@ -111,35 +130,55 @@ fn quote(word: &str, line: &mut String) {
 mod tests {
     use super::*;
 
-    fn quoted(word: &str) -> String {
-        let mut line = String::new();
-        quote(word, &mut line);
-        line
-    }
-
     #[test]
-    fn quotes_and_backslashes_stand_outside_of_quotes() {
-        assert_eq!(quoted("plain"), "'plain'");
+    fn words_are_quoted_for_sh() {
+        let quoted = |word: &str| {
+            let mut line = String::new();
+            quote(word, &mut line);
+            line
+        };
+        assert_eq!(quoted("/plain/x-1_y.z"), "/plain/x-1_y.z");
         assert_eq!(quoted(""), "''");
         assert_eq!(quoted("a b"), "'a b'");
         assert_eq!(quoted(r"it's"), r"'it'\''s'");
-        assert_eq!(quoted(r"\"), r"\\");
-        assert_eq!(quoted(r"'!"), r"\'\!");
-        assert_eq!(quoted("a\\n!'b"), r"'a'\\'n'\!\''b'");
+        assert_eq!(quoted("~"), "'~'");
+    }
+
+    #[test]
+    fn a_command_holds_nothing_that_shells_differ_in() {
+        let line = command("it's\\ a!\n\té");
+        assert_eq!(line, r#"sh -c 'eval "$(printf %b "$@")"' sh 'it\0047s\0134 a\0041\n\0011\0303\0251'"#);
+        let line = command(&"'x".repeat(5000));
+        assert!(line.split('\'').all(|word| word.len() < 1000));
     }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the shells of this machine are asked")]
     fn every_shell_reads_the_same_word() {
-        let words = ["", " ", "a'b", r"a\'b", r"\\", r"x\ny", "!!", "$HOME `id` \"q\"", "*?[a]~", "a\nb", "é\u{2028}"];
-        for (shell, before) in [("sh", &[][..]), ("bash", &[]), ("busybox", &["ash"]), ("fish", &[]), ("zsh", &[])] {
-            for word in words {
-                let line = sendable("printf %s \"$2\"", "n", [word]).unwrap().line;
-                // Those that are not installed have no say; sh is.
-                let said = std::process::Command::new(shell).args(before).args(["-c", &line]).output();
-                if shell == "sh" || said.is_ok() {
-                    assert_eq!(String::from_utf8_lossy(&said.unwrap().stdout), word, "{shell}: {line}");
-                }
+        use std::process::{Command, Stdio};
+
+        let words =
+            ["", " ", "a'b", r"a\'b", r"\\", r"x\ny", "!!", "$HOME `id` \"q\"", "*?[a]~", "a\nb", "é\u{2028}\u{7f}"];
+        let shells =
+            ["sh", "bash", "rbash", "busybox ash", "fish", "zsh", "mksh", "tcsh", "bsd-csh", "elvish", "yash", "nu"];
+        for shell in shells {
+            // Long enough for the second way, too.
+            for filler in ["", ":\n".repeat(5000).as_str()] {
+                let sent = sendable(&format!("{filler}printf '%s|' \"$@\"\ncat"), "n", words).unwrap();
+                let mut parts = shell.split(' ');
+                let mut command = Command::new(parts.next().unwrap());
+                command.args(parts).args(["-c", &sent.line]).env("LC_ALL", "C");
+                let Ok(mut child) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
+                    // Those that are not installed have no say; sh is.
+                    assert_ne!(shell, "sh");
+                    continue;
+                };
+                let mut stdin = child.stdin.take().unwrap();
+                std::io::Write::write_all(&mut stdin, [sent.rest.as_bytes(), b"more"].concat().as_slice()).unwrap();
+                drop(stdin);
+                let said = child.wait_with_output().unwrap();
+                let expected = format!("n|{}|more", words.join("|"));
+                assert_eq!(String::from_utf8_lossy(&said.stdout), expected, "{shell}: {}", sent.line);
             }
         }
     }
@@ -149,7 +188,8 @@ mod tests {
         assert!(sendable("x", "n", ["a\0b"]).is_err());
         assert!(sendable("x", "n", ["a".repeat(LONGEST_WORD).as_str()]).is_err());
         assert!(sendable("x", "n", vec!["a".repeat(1000).as_str(); 1100]).is_err());
-        let sent = Sendable { line: "exec sh -c 'x' sh 'n' 'a'".into(), rest: String::new() };
+        let sent =
+            Sendable { line: r#"sh -c 'eval "$(printf %b "$@")"' sh 'set -- n a\nx'"#.into(), rest: String::new() };
         assert_eq!(sendable("x", "n", ["a"]).unwrap(), sent);
     }
 
@@ -227,9 +267,10 @@ mod tests {
     fn scripts_are_sent_without_their_comments() {
         for text in [&QUERY, &LOCK, &CHANGE, &RUN, &PIPE] {
             assert!(text.starts_with("nonce=$1\n") && !text.contains("shellcheck"), "{}", text.as_str());
-            // The lock is taken only where something is to be changed: it may take the slower way.
+            // Questions take the way that has no such limit: with their arguments they would seldom fit.
             let fits = sendable(text, "n", ["some", "arguments"]).unwrap().rest.is_empty();
-            assert!(fits || std::ptr::eq(text, &raw const LOCK), "{} bytes", text.len());
+            let asks = [&raw const LOCK, &raw const QUERY].iter().any(|slow| std::ptr::eq(text, *slow));
+            assert_ne!(fits, asks, "{} bytes", text.len());
         }
     }
 }

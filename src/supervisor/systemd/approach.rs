@@ -11,7 +11,7 @@ pub(in crate::supervisor) struct Approach(Option<(u32, Bus)>);
 impl Approach {
     /// Opens the bus where that takes no question; what fails here is tried again, and told, by [`Systemd::connect`](super::Systemd::connect).
     pub(in crate::supervisor) async fn begin(host: &dyn Host) -> Self {
-        let Some(uid) = host.known_uid() else { return Self::default() };
+        let Some(uid) = host.known_uid().await else { return Self::default() };
         Self(Bus::open_ahead(host, uid).await.map(|bus| (uid, bus)))
     }
 

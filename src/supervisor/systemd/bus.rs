@@ -17,7 +17,7 @@ use zbus::{Connection, DBusError, Message, fdo};
 use super::call::CallError;
 use super::properties::{Properties, Value};
 use super::socket;
-use crate::host::{Command, Endpoint, Guard, Host, HostError, Pipe, printable};
+use crate::host::{Command, Endpoint, Forward, Guard, Host, HostError, Pipe, printable};
 use crate::service::escape::object_path;
 use crate::supervisor::Transport;
 
@@ -48,7 +48,7 @@ pub(super) struct Bus {
     pub(super) identity: OnceCell<Option<u32>>,
     subscribed: OnceCell<()>,
     /// Keeps the forward or the bridge.
-    _guard: Box<dyn Guard>,
+    guard: Box<dyn Guard>,
 }
 
 impl Bus {
@@ -62,7 +62,8 @@ impl Bus {
 
     /// Connects to the user's bus if that is easily done.
     pub(super) async fn open_ahead(host: &dyn Host, uid: u32) -> Option<Self> {
-        Self::open_socket(host, uid, user_bus(uid)).await.ok().flatten()
+        let forward = host.forward_ahead(&Endpoint::Unix(user_bus(uid))).await?;
+        Self::open_through(host, uid, forward).await
     }
 
     /// Connects to the bus that logind is on; `None` where that does not work.
@@ -79,12 +80,16 @@ impl Bus {
                 return Ok(None);
             }
         };
+        Ok(Self::open_through(host, uid, forward).await)
+    }
+
+    async fn open_through(host: &dyn Host, uid: u32, forward: Forward) -> Option<Self> {
         let transport = if forward.is_forwarded() { Transport::ForwardedBus } else { Transport::Bus };
         match forward.connect().await {
-            Ok(pipe) => Ok(Self::shake_hands(host, uid, pipe, transport).await),
+            Ok(pipe) => Self::shake_hands(host, uid, pipe, transport).await,
             Err(error) => {
                 debug!(host = host.name(), %error, "the bus socket does not answer");
-                Ok(None)
+                None
             }
         }
     }
@@ -116,7 +121,7 @@ impl Bus {
                     transport,
                     identity: OnceCell::new(),
                     subscribed: OnceCell::new(),
-                    _guard: pipe.guard,
+                    guard: pipe.guard,
                 });
             }
             Ok(Err(error)) => printable(error.to_string().as_bytes()),
@@ -126,9 +131,9 @@ impl Bus {
         None
     }
 
-    /// Tells whether the connection broke.
+    /// Tells whether the connection broke, or leads to a host that is not the one that is meant.
     pub(super) fn is_lost(&self) -> bool {
-        self.connection.is_closed()
+        self.connection.is_closed() || !self.guard.is_open()
     }
 
     /// Calls a method of an object of `service`.

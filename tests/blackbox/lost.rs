@@ -1,0 +1,20 @@
+//! A connection that breaks while something is waited for is made again: it says nothing of the service.
+
+use std::time::Duration;
+
+use super::bench::Bench;
+use super::manifest::web;
+
+pub(crate) fn subject(bench: &Bench) {
+    bench.project.write("unitbee.toml", web(&["--health-after", "6000"], ""));
+    bench.unitbee(&["apply"]).exits(0);
+    let pid = bench.running("web-main");
+    bench.sh("systemctl --user restart web-main.service");
+    let waiting = bench.start(&[], &["wait"]);
+    bench.until("it is asked for its health", Duration::from_secs(10), |bench| {
+        bench.running("web-main") != pid && !bench.root("pgrep -u bee sshd || true").is_empty()
+    });
+    std::thread::sleep(Duration::from_secs(2));
+    bench.project.log_out();
+    waiting.end().exits(0).hides("not healthy").hides("os error");
+}
