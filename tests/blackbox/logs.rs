@@ -45,7 +45,7 @@ fn shows_last_words(bench: &Bench) {
     bench.project.write("unitbee.toml", format!("[service.brief]\ncommand = [\"./brief.sh\"]\n{restart}\n"));
     bench.unitbee(&["apply", "--no-rollback"]).exits(1);
     let failed = "systemctl --user is-failed brief-main.service || true";
-    bench.until("it is given up", Duration::from_secs(60), |bench| bench.sh(failed) == "failed\n");
+    bench.until("it is given up", Duration::from_mins(1), |bench| bench.sh(failed) == "failed\n");
     bench.root("journalctl --sync");
     let run = bench.unitbee(&["logs", "-n", "1000", "brief"]).exits(0);
     assert_eq!(run.stdout.lines().filter(|line| line.contains("last words of ")).count(), RUNS, "{run}");
