@@ -10,9 +10,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::query::{Observation, Query};
 use super::super::{Endpoint, Forward, HostError, nonce};
+use super::asks::scripts;
 use super::channel::{Channel, Spoken, Stderr};
 use super::master::{self, Connection};
-use super::{ANSWERS, PATIENCE, Ssh, answers, forward, frame, script, scripts};
+use super::{ANSWERS, PATIENCE, Ssh, answers, forward, frame, script};
 
 /// What is known of the connection before it is certain.
 #[derive(Debug, Default)]

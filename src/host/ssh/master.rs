@@ -271,7 +271,7 @@ impl Master {
                 Failure::Ssh(.., is_behind_proxy) => *is_behind_proxy && level == LogLevel::Info,
                 Failure::Other(_) => false,
             };
-            let wait = pause + pause.mul_f64(super::jitter());
+            let wait = pause + pause.mul_f64(super::exchange::jitter());
             if !is_passing || Instant::now() + wait + MARGIN > until {
                 return Err(match failure {
                     Failure::Other(error) => error,

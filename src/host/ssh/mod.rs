@@ -11,15 +11,18 @@
 
 mod ahead;
 mod answers;
+mod asks;
 mod change;
 mod channel;
 mod control;
 mod destination;
+mod exchange;
 mod fault;
 mod forward;
 mod frame;
 mod master;
 mod script;
+mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,36 +30,28 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use self::ahead::Guess;
-use self::channel::{Begun, Channel, Silence, Spoken, Stderr};
+use self::asks::{arguments, scripts};
+use self::channel::{Begun, Spoken, Stderr};
 use self::master::{Connection, Master};
+use self::words::Words;
 use super::lease::{Beats, Moment, Pulse};
 use super::query::{Ask, HostPath, Observation, Query};
 use super::{
     Batch, Changed, Command, ConnectFault, End, Endpoint, Forward, Guard, Host, HostError, Lease, Options, Output,
-    Pipe, nonce, shown,
+    Pipe, shown,
 };
 
 /// Sessions at a time; sshd's `MaxSessions` is 10 unless set otherwise.
 const SESSIONS: usize = 8;
-
-/// After so many refusals, which is two seconds, this process gets a connection of its own.
-const REFUSALS: u32 = 5;
-
-/// How many connections of its own an exchange may get: an sshd may allow no session at all.
-const ANOTHER: u32 = 2;
 
 /// How often files are looked at that somebody else is writing.
 const LOOKS: u32 = 5;
 
 /// How long a session may take to open and a script to answer questions, on a host that is slow but alive.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long a script may take to begin until the host is asked whether it runs any.
-const DOUBT: Duration = Duration::from_secs(2);
 
 /// How long a change may make no progress, for a host that has a gigabyte to sync.
 const STALL: Duration = Duration::from_mins(10);
@@ -111,133 +106,15 @@ impl Ssh {
         }
     }
 
-    /// Starts a script in a session of its own. Until this returns, the host has not begun to act.
-    async fn start(&self, during: &str, script: &str, args: &[&str]) -> Result<Channel, HostError> {
-        self.exchanges.fetch_add(1, Ordering::Relaxed);
-        let nonce = nonce();
-        let command = script::sendable(script, &nonce, args.iter().copied()).map_err(|detail| {
-            HostError::Unsendable { host: self.name.clone(), what: during.to_owned(), detail: detail.into() }
-        })?;
-        let until = Instant::now() + PATIENCE;
-        let mut pause = Duration::from_millis(50);
-        let (mut renewed, mut refusals) = (false, 0);
-        loop {
-            let slot = timeout_at(until, Arc::clone(&self.slots).acquire_owned()).await;
-            let Ok(Ok(slot)) = slot else { return Err(self.deadline(during, PATIENCE)) };
-            let connection = self.connection().await?;
-            let proven = connection.is_proven();
-            let patience = if proven {
-                until
-            } else {
-                until.min(Instant::now() + self.options.connect_timeout.unwrap_or(master::CONNECT))
-            };
-            let started = Channel::start(&connection.session, &command, nonce.clone(), slot);
-            match timeout_at(patience, started).await {
-                Ok(Ok(channel)) => {
-                    connection.prove();
-                    return Ok(channel);
-                }
-                Ok(Err(fault)) if is_refusal(&fault) => {
-                    // All sessions of this connection are taken, by other processes or because sshd allows very few.
-                    connection.prove();
-                    if Instant::now() >= until {
-                        return Err(self.no_session());
-                    }
-                    timeout_at(until, sleep(pause + pause.mul_f64(jitter()))).await.ok();
-                    pause = (pause * 2).min(Duration::from_secs(1));
-                    refusals += 1;
-                    if refusals % REFUSALS == 0
-                        && refusals <= ANOTHER * REFUSALS
-                        && let Ok(another) = self.master.connect_alone().await
-                    {
-                        *self.connection.lock().await = Some(Arc::new(another));
-                    }
-                }
-                // The master has just left, or it is there and its host is not: a connection of our own tells.
-                Ok(Err(openssh::Error::Disconnected)) | Err(_) if !(renewed || proven && connection.is_alive()) => {
-                    renewed = true;
-                    connection.disown();
-                    self.forget(&connection).await;
-                }
-                Ok(Err(_)) => return Err(self.lost(during)),
-                Err(_) if refusals > 0 => return Err(self.no_session()),
-                Err(_) => return Err(self.deadline(during, PATIENCE)),
-            }
-        }
-    }
-
-    /// Runs a script that answers questions or makes a change, and takes what it answers.
-    async fn converse(
-        &self,
-        during: &str,
-        channel: &mut Channel,
-        input: &[&[u8]],
-        deadline: Duration,
-    ) -> Result<Spoken, HostError> {
-        let spoken = channel.converse(input, ANSWERS, Stderr::Noise);
-        let spoken = self.heed(timeout_at(Instant::now() + deadline, spoken)).await?;
-        match spoken {
-            Ok(Ok(spoken)) => Ok(spoken),
-            Ok(Err(silence)) => Err(self.silence(during, channel, silence, ANSWERS).await),
-            Err(_) => Err(self.deadline(during, deadline)),
-        }
-    }
-
-    /// Asks questions. Returns the answer and the nonce of its marks.
-    async fn ask(&self, args: &[&str], scripts: &[&[u8]]) -> Result<(String, Spoken), HostError> {
-        let mut channel = self.start("query", &script::QUERY, args).await?;
-        let spoken = self.converse("query", &mut channel, scripts, PATIENCE).await?;
-        Ok((channel.nonce().to_owned(), spoken))
-    }
-
     async fn learn_uid(&self, uid: u32) {
         if let Some(connection) = self.connection.lock().await.as_ref() {
             connection.learn_uid(uid);
         }
     }
 
-    /// Waits for a script, and finds out meanwhile whether this host runs any: a forced command or a startup file may have
-    /// put something else in its place, which would be waited for in vain.
-    async fn heed<T>(
-        &self,
-        script: impl Future<Output = Result<Result<T, Silence>, Elapsed>>,
-    ) -> Result<Result<Result<T, Silence>, Elapsed>, HostError> {
-        let doubt = async {
-            sleep(DOUBT).await;
-            match self.misunderstanding().await {
-                Some(detail) => HostError::NotRun { host: self.name.clone(), detail },
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            done = script => {
-                if let (Ok(Ok(_)), Some(connection)) = (&done, self.connection.lock().await.as_ref()) {
-                    connection.understand();
-                }
-                Ok(done)
-            }
-            error = doubt => Err(error),
-        }
-    }
-
-    /// Says what a host does with a script that is nothing but its marks, unless it runs it.
-    async fn misunderstanding(&self) -> Option<String> {
-        let connection = self.connection.lock().await.clone().filter(|connection| !connection.is_understood())?;
-        let (token, nonce) = (nonce(), nonce());
-        let script = script::sendable(script::MARKS, &nonce, []).ok()?;
-        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
-        let channel = Channel::start(&connection.session, &script, nonce, slot).await.ok()?;
-        let said = channel.overhear(format!("echo {token} $SHELL\n").as_bytes()).await;
-        if said.is_none() {
-            connection.understand();
-        }
-        said.map(|said| channel::instead(&said, &token))
-    }
-
     /// Refuses questions that no script may be given.
     fn check_query(&self, query: &Query) -> Result<(), HostError> {
-        self.check("read", query.asks.iter().filter_map(|ask| words(ask).1), HostPath::fault)?;
+        self.check("read", query.asks.iter().filter_map(|ask| asks::words(ask).1), HostPath::fault)?;
         query.asks.iter().try_for_each(|ask| match ask {
             Ask::Locked(name) => super::check_lock_name(&self.name, name),
             _ => Ok(()),
@@ -262,20 +139,6 @@ impl Ssh {
                 HostError::Change { host, step: "read files".into(), detail: "somebody else is writing them".into() }
             }
             answers::Fault::Busy(holder, now) => super::token::busy(&self.name, holder, now),
-        }
-    }
-
-    async fn silence(&self, during: &str, channel: &mut Channel, silence: Silence, limit: usize) -> HostError {
-        let (host, during) = (self.name.clone(), during.to_owned());
-        match silence {
-            Silence::TooMuch => HostError::TooMuch { host, during, limit },
-            Silence::Io(source) => HostError::Io { host, during, source },
-            Silence::BrokeOff(_) | Silence::Died if channel.is_lost().await => HostError::Lost { host, during },
-            Silence::Died => HostError::Killed { host, during },
-            Silence::BrokeOff(said) => {
-                let detail = channel::instead(said.as_bytes(), channel.nonce());
-                HostError::NotRun { host, detail }
-            }
         }
     }
 
@@ -313,67 +176,6 @@ impl Ssh {
             Err(HostError::Change { host: self.name.clone(), step, detail: fault.into() })
         })
     }
-}
-
-/// Names a question as `answers.sh` does, with its path or else its word.
-fn words(ask: &Ask) -> (&'static str, Option<&HostPath>, String) {
-    let at = |what, path| (what, Some(path), String::new());
-    match ask {
-        Ask::File(path) => at("file", path),
-        Ask::Size(path) => at("size", path),
-        Ask::Tree(path) => at("tree", path),
-        Ask::Program(name) => ("program", None, name.clone()),
-        Ask::Cgroup(path) => at("cgroup", path),
-        Ask::Listeners(path) => at("listeners", path),
-        Ask::Sockets(pids) => ("sockets", None, pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
-        Ask::Folder(path) => at("folder", path),
-        Ask::Processes(path) => at("table", path),
-        Ask::Crontab(path) => at("crontab", path),
-        // The whole table is told: the port is looked for here.
-        Ask::Listening(_) => ("listening", None, String::new()),
-        Ask::Libc => ("libc", None, String::new()),
-        Ask::Script { text, .. } => ("script", None, text.len().to_string()),
-        // The host adds what it calls itself.
-        Ask::Locked(name) => ("locked", None, format!("unitbee/lock/{name}")),
-    }
-}
-
-/// The arguments that a query is, three for each question.
-fn arguments(query: &Query) -> Vec<String> {
-    let three = |ask: &Ask| match words(ask) {
-        (what, Some(HostPath { base, rel }), _) => [what.to_owned(), change::base(*base).to_owned(), rel.to_string()],
-        (what, None, word) => {
-            let about = match ask {
-                Ask::Script { system, args, .. } => {
-                    [*system].into_iter().chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join("\n")
-                }
-                Ask::Locked(_) => "state".to_owned(),
-                _ => "-".to_owned(),
-            };
-            [what.to_owned(), about, word]
-        }
-    };
-    query.asks.iter().flat_map(three).collect()
-}
-
-/// What a host reads while it answers.
-fn scripts(query: &Query) -> Vec<&[u8]> {
-    let text = |ask| if let &Ask::Script { text, .. } = ask { Some(str::as_bytes(text)) } else { None };
-    query.asks.iter().filter_map(text).collect()
-}
-
-/// Tells whether sshd refused one more session, or the master one more client; the first text is that of OpenSSH's
-/// mux.c, the second that of EAGAIN.
-fn is_refusal(fault: &openssh::Error) -> bool {
-    let openssh::Error::SshMux(cause) = fault else { return false };
-    let text = cause.to_string();
-    text.contains("Session open refused") || text.contains("Resource temporarily unavailable")
-}
-
-/// A number from 0 to 1, so that those who wait do not come back at the same time.
-fn jitter() -> f64 {
-    let digits = nonce();
-    u16::from_str_radix(&digits[..4], 16).map_or(0.5, |number| f64::from(number) / f64::from(u16::MAX))
 }
 
 /// A lock on the far side. It is kept by saying so, and given back by saying nothing more.
@@ -586,39 +388,5 @@ impl Host for Ssh {
                 Err(_) => return Err(self.deadline(DURING, PATIENCE)),
             }
         }
-    }
-}
-
-/// A command in the words of `program.sh`.
-struct Words<'a> {
-    command: &'a Command,
-    fence: String,
-    input: String,
-    seconds: &'a str,
-    count: String,
-    lengths: Vec<String>,
-}
-
-impl<'a> Words<'a> {
-    fn of(command: &'a Command, input: usize, seconds: &'a str) -> Self {
-        Self {
-            command,
-            fence: command.fence.as_ref().map_or_else(String::new, |fence| fence.path().into_string()),
-            input: input.to_string(),
-            seconds,
-            count: command.env.len().to_string(),
-            lengths: command.env.iter().map(|(_, value)| value.len().to_string()).collect(),
-        }
-    }
-
-    fn args(&self) -> Vec<&str> {
-        let variables = self.command.env.iter().zip(&self.lengths).flat_map(|((name, _), len)| [name.as_str(), len]);
-        let program = [self.command.program.as_str()].into_iter().chain(self.command.args.iter().map(String::as_str));
-        [&self.fence, &self.input, self.seconds, &self.count].into_iter().chain(variables).chain(program).collect()
-    }
-
-    /// What goes to standard input before the program's own.
-    fn values(&self) -> impl Iterator<Item = &'a [u8]> {
-        self.command.env.iter().map(|(_, value)| value.as_bytes())
     }
 }
