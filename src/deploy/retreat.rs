@@ -115,11 +115,26 @@ impl<'a, 's> Retreat<'a, 's> {
     /// Releases that were brought to the host and never took effect.
     fn staged(&self) -> Vec<(String, u32)> {
         let untouched = |unit: &String| !self.executor.outcome.begun.iter().any(|(other, _)| other == unit);
-        // One that the host had already, as a rollback goes back to, stays.
-        let brought: Vec<StepId> = self.plan.prepare.iter().map(|step| step.id.clone()).collect();
-        let new = |entry: &&super::journal::Entry| brought.contains(&StepId::new("release", &entry.unit));
-        let entries = self.plan.entries.iter().filter(new).filter(|entry| untouched(&entry.unit));
+        let entries = self
+            .plan
+            .entries
+            .iter()
+            .filter(|entry| self.is_brought(&entry.unit))
+            .filter(|entry| untouched(&entry.unit));
         entries.filter_map(|entry| Some((entry.unit.clone(), entry.to?))).collect()
+    }
+
+    /// Whether the release of a unit came with this change: one that the host had already, as a rollback goes back to, stays.
+    fn is_brought(&self, unit: &str) -> bool {
+        self.plan.prepare.iter().any(|step| step.id == StepId::new("release", unit))
+    }
+
+    /// Whether a release that goes is of no use: nothing is known against it, as where the link was lost or only an edit was
+    /// kept with it that did not work, but it never passed a gate either.
+    fn is_unjudged(&self, going: &Going) -> bool {
+        let Failure { unit, error, .. } = &going.failure;
+        let has_passed = matches!(**error, ApplyError::TakenBack { .. });
+        !going.is_rejected() && (going.failed || !has_passed && self.is_brought(unit))
     }
 
     /// The marks on the host, and which releases the unit files in effect are of: those of `units` and of what the plan knows
@@ -349,7 +364,7 @@ impl<'a, 's> Retreat<'a, 's> {
     async fn clean(&mut self, going: &[Going]) -> Result<(), ApplyError> {
         let units: Vec<&str> = going.iter().map(|going| going.failure.unit.as_str()).collect();
         let (mut refs, in_effect) = self.in_effect(&units).await?;
-        let unjudged = going.iter().filter(|going| going.failed && !going.is_rejected());
+        let unjudged = going.iter().filter(|going| self.is_unjudged(going));
         let unjudged: Vec<(String, u32)> =
             unjudged.map(|going| (going.failure.unit.clone(), going.failure.release)).collect();
         // Of a unit that did not come back it is not known whether it was restarted at all.
