@@ -39,6 +39,8 @@ const STEPS: &[&Target] = &[&SYSTEMD_262, &RUNNER];
 pub(crate) const LANDING: &[Row] = &[
     // These take minutes, and begin first, so that the others run beside them.
     ("limits", limits::subject, &[&VM]),
+    ("restart-order", restart_order::subject, STEPS),
+    ("rights", rights::subject, &[&MAC_DAEMON]),
     ("steps-fence", steps::fence, &[&SYSTEMD_262]),
     ("hangs", hangs::subject, &[&MAC]),
     ("faults", faults::subject, &[&MAC]),
@@ -84,8 +86,6 @@ pub(crate) const LANDING: &[Row] = &[
     ("polkit", polkit::subject, &[&NO_POLKIT]),
     ("rebuild", rebuild::subject, &[&SYSTEMD_262, &MAC]),
     ("refusals", refusals::subject, KINDS),
-    ("restart-order", restart_order::subject, STEPS),
-    ("rights", rights::subject, &[&MAC_DAEMON]),
     ("rollback-audit", rollback::audit, STEPS),
     ("rollback-ctrl-c", rollback::interrupt, STEPS),
     ("rollback-first", rollback::first, KINDS),
