@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::health::{PROBE, Probe, Prober, pauses};
 use super::http::HttpError;
-use super::listener::{self, Listener, ListenerFault};
+use super::listener::{Listener, ListenerFault};
 use crate::host::{Cgroup, Host, HostError};
 use crate::service::spec::{Health, HttpUrl};
 use crate::supervisor::{State, Supervisor, SupervisorError, UnitStatus};
@@ -276,7 +276,8 @@ impl Gate<'_> {
             ListenerFault::Host(source) => GateError::Host { unit: unit(), source },
             ListenerFault::Supervisor(source) => GateError::Supervisor { unit: unit(), source },
         })?;
-        Ok((listener.cgroup, (!listener.may_be_ours).then(|| listener::stranger(url))))
+        let stranger = || format!("{url} is answered by a process that does not belong to the unit");
+        Ok((listener.cgroup, (!listener.may_be_ours).then(stranger)))
     }
 
     /// Looks on until `healthy_for` is over; what went wrong, if something did.

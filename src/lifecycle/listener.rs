@@ -56,8 +56,3 @@ impl Listener {
         Ok(listener)
     }
 }
-
-/// The words for a URL at which somebody else answers.
-pub(super) fn stranger(url: &HttpUrl) -> String {
-    format!("{url} is answered by a process that does not belong to the unit")
-}

@@ -237,7 +237,9 @@ async fn is_others(
     if matches!(before.state, State::Backoff { .. }) {
         return Ok(Some(format!("{unit} is restarting")));
     }
-    if before.cgroup.is_none() || Listener::of(host, supervisor, before, url).await?.may_be_ours {
+    // Where nothing can be proven the host need not be asked.
+    let is_provable = before.cgroup.is_some() && url.is_loopback();
+    if !is_provable || Listener::of(host, supervisor, before, url).await?.may_be_ours {
         return Ok(None);
     }
     Ok(Some(format!("no process of {unit} listens at {url}")))
