@@ -234,11 +234,12 @@ impl<'a> Session<'a> {
             // Whoever comes next finds the journal.
             Err(error) if error.is_about_the_host() || is_lock_lost(&error) => return Err(error),
             other => {
-                let begun = |unit: &String| executor.outcome.begun.iter().any(|(begun, _)| begun == unit);
-                let units = plan.entries.iter().map(|entry| entry.unit.clone()).filter(|unit| !begun(unit));
-                let half_done: Vec<String> = units
-                    .filter(|unit| observed.journal.as_ref().is_some_and(|journal| journal.is_about(unit)))
-                    .collect();
+                let is_half_done = |unit: &String| {
+                    !executor.outcome.has_begun(unit)
+                        && observed.journal.as_ref().is_some_and(|journal| journal.is_about(unit))
+                };
+                let units = plan.entries.iter().map(|entry| entry.unit.clone());
+                let half_done: Vec<String> = units.filter(is_half_done).collect();
                 let error = Retreat::new(self, executor, &plan, on_failure).go_back(other).await;
                 if !error.is_about_the_host() && !half_done.is_empty() {
                     // Their turn did not come, and the change that died before this one is not finished yet. What this one

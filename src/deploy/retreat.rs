@@ -107,20 +107,14 @@ impl<'a, 's> Retreat<'a, 's> {
 
     /// Units whose turn did not come.
     fn untouched(&self) -> Vec<String> {
-        let begun = |unit: &String| self.executor.outcome.begun.iter().any(|(other, _)| other == unit);
         let lanes = self.plan.waves.iter().flat_map(|wave| &wave.lanes).map(|lane| lane.spec.unit.to_string());
-        lanes.filter(|unit| !begun(unit)).collect()
+        lanes.filter(|unit| !self.executor.outcome.has_begun(unit)).collect()
     }
 
     /// Releases that were brought to the host and never took effect.
     fn staged(&self) -> Vec<(String, u32)> {
-        let untouched = |unit: &String| !self.executor.outcome.begun.iter().any(|(other, _)| other == unit);
-        let entries = self
-            .plan
-            .entries
-            .iter()
-            .filter(|entry| self.is_brought(&entry.unit))
-            .filter(|entry| untouched(&entry.unit));
+        let is_staged = |unit: &str| self.is_brought(unit) && !self.executor.outcome.has_begun(unit);
+        let entries = self.plan.entries.iter().filter(|entry| is_staged(&entry.unit));
         entries.filter_map(|entry| Some((entry.unit.clone(), entry.to?))).collect()
     }
 

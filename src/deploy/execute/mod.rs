@@ -68,6 +68,13 @@ pub(super) struct Outcome {
     pub(super) begun: Vec<(String, u32)>,
 }
 
+impl Outcome {
+    /// Whether the turn of a unit has come.
+    pub(super) fn has_begun(&self, unit: &str) -> bool {
+        self.begun.iter().any(|(begun, _)| begun == unit)
+    }
+}
+
 /// How a plan ended that was carried out without an error of the host's.
 pub(super) enum Ended {
     /// Every gate was passed.
